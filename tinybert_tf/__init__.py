@@ -21,7 +21,7 @@ _PUBLIC = {
     "IntermediateObjective": "distillation",
     "PredictionObjective": "distillation",
     "adamw": "distillation",
-    "initialize_from_teacher_pca": "distillation",
+    "initialize_from_teacher_pca": "models",
     "evaluate": "evaluation",
     "predict": "evaluation",
 }

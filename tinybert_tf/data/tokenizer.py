@@ -3,7 +3,8 @@
 import tensorflow as tf
 import tensorflow_text
 
-# Reference BERT's character classes, as RE2 writes them. U+166D and U+1734 changed their class in later Unicode.
+# Reference BERT's character classes, as RE2 writes them. U+166D and U+1734 changed their class in
+# later Unicode.
 _SPACE = r"[\t\n\r\p{Z}]"
 _REMOVED = r"[\p{C}\x{FFFD}]"
 _IDEOGRAPH = (
@@ -18,8 +19,8 @@ _MAX_WORD_CHARACTERS = 100
 class BertTokenizer:
     """Splits text into the word-pieces of a BERT.
 
-    Gives the tokens of Hugging Face's BERT tokenizer, except that a special token written out in the text, such
-    as "[CLS]", is text like any other. A word of more than 100 characters is [UNK].
+    Gives the tokens of Hugging Face's BERT tokenizer, except that a special token written out in
+    the text, such as "[CLS]", is text like any other. A word of more than 100 characters is [UNK].
 
     Args:
         vocabulary: a `Vocabulary`; its `lower_case` decides whether case and accents are removed.
@@ -32,8 +33,9 @@ class BertTokenizer:
         `BertNormalizer`, `BertPreTokenizer` and `WordPiece` of huggingface/tokenizers.
 
     Note:
-        Equal for every character of Unicode 3.2 and for emoji. Of the letters, marks and signs of rare scripts
-        added since, some are split or removed here and kept there, or the other way round.
+        Equal for every character of Unicode 3.2 and for emoji. Of the letters, marks and signs of
+        rare scripts added since, some are split or removed here and kept there, or the other way
+        round.
     """
 
     def __init__(self, vocabulary):
@@ -60,9 +62,10 @@ class BertTokenizer:
         return self._word_pieces.tokenize(words).merge_dims(1, 2)
 
     def encode(self, texts, text_pairs=None, *, max_length):
-        """Turns each text, or pair of texts, into a model's input: [CLS] text [SEP] or [CLS] text [SEP] pair [SEP].
+        """Turns each text into [CLS] text [SEP], or each pair into [CLS] text [SEP] pair [SEP].
 
-        Tokens too many for `max_length` are cut from the end of the text, or of the longer one of a pair.
+        Tokens too many for `max_length` are cut from the end of the text, or of the longer one of
+        a pair.
 
         Args:
             texts: string tensor `(examples,)`, or a list of str.
@@ -70,11 +73,12 @@ class BertTokenizer:
             max_length: int, the most tokens of an example, special tokens included.
 
         Returns:
-            Two int32 `tf.RaggedTensor` `(examples, tokens)`: token ids, and segment ids (0 up to the first [SEP],
-            1 after it).
+            Two int32 `tf.RaggedTensor` `(examples, tokens)`: token ids, and segment ids (0 up to
+            the first [SEP], 1 after it).
 
         Raises:
-            ValueError: If `max_length` leaves no room for the special tokens and one token of each text.
+            ValueError: If `max_length` leaves no room for the special tokens and one token of each
+                text.
         """
         least = 3 if text_pairs is None else 5
         if max_length < least:
@@ -94,7 +98,9 @@ class BertTokenizer:
         texts = tf.strings.regex_replace(texts, _REMOVED, "")
         texts = tf.strings.regex_replace(texts, _IDEOGRAPH, r" \0 ")
         if self.vocabulary.lower_case:
-            texts = tf.strings.regex_replace(tensorflow_text.normalize_utf8(texts, "NFD"), _ACCENT, "")
+            texts = tf.strings.regex_replace(
+                tensorflow_text.normalize_utf8(texts, "NFD"), _ACCENT, ""
+            )
             texts = _lower(texts)
         texts = tf.strings.regex_replace(texts, _PUNCTUATION, r" \0 ")
         return tf.strings.strip(tf.strings.regex_replace(texts, " +", " "))
@@ -102,12 +108,14 @@ class BertTokenizer:
     def _joined(self, ids):
         """Puts [CLS] before and [SEP] after each row."""
         column = tf.ones_like(ids.row_lengths(), tf.int32)[:, tf.newaxis]
-        return tf.concat([column * self.vocabulary.cls_id, ids, column * self.vocabulary.sep_id], axis=1)
+        return tf.concat(
+            [column * self.vocabulary.cls_id, ids, column * self.vocabulary.sep_id], axis=1
+        )
 
 
 def _lower(texts):
-    # The op follows the language of the machine (a Turkish one has another small letter for I) and the place in
-    # the word (a sigma at the end has a form of its own); BERT does neither.
+    # The op follows the language of the machine (a Turkish one has another small letter for I) and
+    # the place in the word (a sigma at the end has a form of its own); BERT does neither.
     texts = tf.strings.regex_replace(tf.strings.regex_replace(texts, "I", "i"), "Σ", "σ")
     return tf.strings.lower(texts, encoding="utf-8")
 
@@ -118,12 +126,17 @@ def _without_long_words(words):
 
 
 def _trimmed(first, second, budget):
-    """Cuts pairs to `budget` tokens: the longer text to what the shorter leaves, or both to half."""
+    """Cuts pairs to `budget` tokens: the longer to what the shorter leaves, or both to half."""
     lengths = tf.stack([first.row_lengths(), second.row_lengths()])  # 2, examples
     half = budget // 2
     # Of an odd budget the longer text gets the token more; of two equally long, the second.
     first_is_longer = lengths[0] > lengths[1]
-    share = tf.stack([tf.where(first_is_longer, budget - half, half), tf.where(first_is_longer, half, budget - half)])
+    share = tf.stack(
+        [
+            tf.where(first_is_longer, budget - half, half),
+            tf.where(first_is_longer, half, budget - half),
+        ]
+    )
     kept = tf.minimum(lengths, tf.maximum(share, budget - lengths[::-1]))
     return _head(first, kept[0]), _head(second, kept[1])
 

@@ -48,14 +48,14 @@ class EdgeModel:
 
     def __init__(self, path, num_threads=1):
         self.path = pathlib.Path(path)
+        self._interpreter = load_interpreter(self.path, num_threads)
         attached = _read_attached(self.path)
         self.settings = json.loads(attached["tinybert_tf.json"]) if attached else None
         self.labels = tuple(attached["labels.txt"].split("\n")[:-1]) if attached else None
         self.vocabulary_text = attached["vocab.txt"] if attached else None
-        self._interpreter = load_interpreter(self.path, num_threads)
         self._inputs, self._outputs = _bind(self._interpreter, self.path)
-        lengths = {int(shape[-1]) for shape in map(_shape_signature, self._inputs.values())}
-        self._fixed_length = None if -1 in lengths else max(lengths)
+        length = int(self._inputs["ids"]["shape_signature"][-1])
+        self._fixed_length = None if length == -1 else length
         self._length = None
 
     def run(self, ids, mask, segment_ids):
@@ -86,7 +86,9 @@ class EdgeModel:
         rows = {name: np.atleast_2d(np.asarray(values)) for name, values in inputs.items()}
         shapes = {name: row.shape for name, row in rows.items()}
         if len(set(shapes.values())) > 1 or len(shapes["ids"]) != 2 or shapes["ids"][0] != 1:
-            raise ValueError(f"Received shapes {shapes}, expected (length,) or (1, length) for all.")
+            raise ValueError(
+                f"Received shapes {shapes}, expected (length,) or (1, length) for all."
+            )
         if self._fixed_length is None:
             return rows
         missing = self._fixed_length - shapes["ids"][1]
@@ -145,7 +147,9 @@ def check_file(path):
             raise ValueError(f'{path} is not a TFLite model: "TFL3" is not at byte 4.')
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if not is_whole(data):
-                raise ValueError(f"{path} is broken: it ends before all of its model. Copy it again.")
+                raise ValueError(
+                    f"{path} is broken: it ends before all of its model. Copy it again."
+                )
 
 
 def find_runtime():
@@ -174,7 +178,6 @@ def runtime_version():
 
 def _read_attached(path):
     """Returns the texts in the zip at the end of the file, empty if there is no such zip."""
-    check_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             if "tinybert_tf.json" not in archive.namelist():
@@ -209,7 +212,3 @@ def _bind(interpreter, path):
 
 def _plain(tensor_name):
     return tensor_name.removeprefix("serving_default_").partition(":")[0]
-
-
-def _shape_signature(details):
-    return details["shape_signature"]

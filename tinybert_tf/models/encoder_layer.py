@@ -1,6 +1,7 @@
 """One Transformer layer."""
 
 import functools
+import math
 
 import keras
 from keras import ops
@@ -8,8 +9,15 @@ from keras import ops
 from tinybert_tf.models.dense import bert_dense
 from tinybert_tf.models.self_attention import SelfAttention
 
+
+
+def _gelu(x):
+    """Exact GELU; TensorFlow's own rounds the square root of two to float32 under float64 too."""
+    return 0.5 * x * (1 + ops.erf(x / math.sqrt(2.0)))
+
+
 _ACTIVATIONS = {
-    "gelu": functools.partial(ops.gelu, approximate=False),
+    "gelu": _gelu,
     "gelu_tanh": functools.partial(ops.gelu, approximate=True),
     "relu": ops.relu,
 }

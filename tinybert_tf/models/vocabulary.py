@@ -12,7 +12,8 @@ class Vocabulary:
 
     Args:
         tokens: tuple of str, the token of each id, `##` before those that continue a word.
-        lower_case: bool, whether text is lower-cased and its accents are removed before it is looked up.
+        lower_case: bool, whether text is lower-cased and its accents are removed before it is
+            looked up.
 
     Raises:
         ValueError: If a token appears twice or one of [PAD], [UNK], [CLS], [SEP] is missing.
@@ -91,7 +92,8 @@ def _check_tokens(tokens, source, unit, first=0):
     missing = [token for token in SPECIAL_TOKENS if token not in tokens]
     if missing:
         raise ValueError(
-            f"{source} lacks {', '.join(missing)}; a BERT vocabulary holds {', '.join(SPECIAL_TOKENS)}."
+            f"{source} lacks {', '.join(missing)}; "
+            f"a BERT vocabulary holds {', '.join(SPECIAL_TOKENS)}."
         )
     if len(set(tokens)) == len(tokens):
         return

@@ -1,0 +1,230 @@
+"""Batches of examples of about the same length, in an order that a seed decides."""
+
+import numpy as np
+import tensorflow as tf
+
+from tinybert_tf.data.tokenizer import BertTokenizer
+
+_TOKENIZED_AT_ONCE = 16384
+
+
+class ExampleBatches:
+    """Tokenized, padded batches of examples, each padded only to the length of its group.
+
+    Examples are grouped by length, so that a batch holds little padding and the lengths of all
+    batches come from a small set (multiples of 8 up to 32, of 16 up to 64, of 32 above). The order
+    of an epoch depends on nothing but `seed` and the epoch's index; every epoch has the same
+    number of steps and holds every example once.
+
+    Args:
+        examples: `Examples`; its labels, if any, are int (classification) or float (regression).
+        vocabulary: the `Vocabulary` of the model.
+        max_length: int, the most tokens of an example; longer ones are cut.
+        batch_size: int, examples in a batch. Exactly one of `batch_size` and `batch_tokens` is
+            given.
+        batch_tokens: int, tokens in a batch, padding included: short examples come in larger
+            batches.
+        pad_to: int, one length to pad every example to instead of grouping, or `None`.
+        seed: int, or `None` to keep the order of `examples` inside each group.
+
+    Raises:
+        ValueError: If there are no examples, if both or neither of `batch_size` and `batch_tokens`
+            are given, if either is too small for one example, if `max_length` is too small or if
+            labels are names.
+
+    Example:
+        batches = ExampleBatches(examples, vocabulary, batch_tokens=4096, seed=0)
+        inputs, labels = next(iter(batches.epoch(0)))
+    """
+
+    def __init__(
+        self,
+        examples,
+        vocabulary,
+        *,
+        max_length=128,
+        batch_size=None,
+        batch_tokens=None,
+        pad_to=None,
+        seed=None,
+    ):
+        if not len(examples):
+            raise ValueError("There are no examples to make batches of.")
+        self.num_examples = len(examples)
+        self._seed = seed
+        self._max_length = min(max_length, pad_to or max_length)
+        self._tokenizer = BertTokenizer(vocabulary)
+        with tf.device("CPU"):
+            self._columns = _columns(examples)
+            padded_lengths = np.array([pad_to] if pad_to else _padded_lengths(max_length))
+            self._group = np.searchsorted(padded_lengths, self._lengths()).astype(np.int64)
+        self._starts, self._sizes, self._padded_lengths = _cut(
+            np.bincount(self._group, minlength=len(padded_lengths)),
+            padded_lengths,
+            _batch_sizes(
+                padded_lengths[np.unique(self._group)].max(),
+                padded_lengths,
+                batch_size,
+                batch_tokens,
+            ),
+        )
+
+    @property
+    def steps_per_epoch(self):
+        """Number of batches in an epoch."""
+        return len(self._starts)
+
+    def epoch(self, index):
+        """Returns the batches of one epoch.
+
+        Args:
+            index: int, which epoch, from 0.
+
+        Returns:
+            `tf.data.Dataset` of `inputs`, or `(inputs, labels)` where there are labels. `inputs`
+            maps `token_ids`, `segment_ids` and `padding_mask` to int32 tensors `(batch, length)`;
+            `labels` is an int32 or float32 tensor `(batch,)`.
+        """
+        dataset = self._epochs(tf.data.Dataset.range(index, index + 1))
+        return dataset.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))
+
+    def stream(self, first_epoch=0):
+        """Returns the batches of every epoch from `first_epoch` on, without end, as in `epoch`.
+
+        Args:
+            first_epoch: int, the epoch to begin with, from 0.
+
+        Returns:
+            `tf.data.Dataset` with elements as those of `epoch`.
+        """
+        return self._epochs(tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max))
+
+    def order(self, epoch):
+        """Returns which example each row of an epoch is.
+
+        Args:
+            epoch: int, which epoch, from 0.
+
+        Returns:
+            int64 array `(num_examples,)`: indices into the examples, in the order in which `epoch`
+            delivers them.
+        """
+        with tf.device("CPU"):
+            rows, batches = (part.numpy() for part in self._shuffled(tf.constant(epoch, tf.int64)))
+        return np.concatenate(
+            [rows[self._starts[b] : self._starts[b] + self._sizes[b]] for b in batches]
+        )
+
+    def _epochs(self, indices):
+        parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+        return indices.flat_map(self._plan).map(self._batch, **parallel).prefetch(tf.data.AUTOTUNE)
+
+    def _shuffled(self, epoch):
+        """Returns the examples group after group, and the batches in the order of delivery."""
+        if self._seed is None:
+            return tf.argsort(self._group, stable=True), tf.range(self.steps_per_epoch)
+        # One sort shuffles inside every group: the group is the high half of the key, chance the
+        # low half.
+        keys = self._group * 2**32 + self._chance(2 * epoch, self.num_examples)
+        return tf.argsort(keys, stable=True), tf.argsort(
+            self._chance(2 * epoch + 1, self.steps_per_epoch), stable=True
+        )
+
+    def _chance(self, stream, count):
+        """Returns `count` int64 below 2**32, a pure function of the seed and `stream`."""
+        seed = tf.stack([tf.constant(self._seed, tf.int64), stream])
+        bits = tf.random.stateless_uniform([count], seed, None, None, tf.uint32, alg="philox")
+        return tf.cast(bits, tf.int64)
+
+    def _plan(self, epoch):
+        """Returns a dataset of an epoch's batches: the examples in each, the length to pad to."""
+        rows, order = self._shuffled(epoch)
+        parts = [
+            tf.gather(part, order) for part in (self._starts, self._sizes, self._padded_lengths)
+        ]
+        batches = tf.data.Dataset.from_tensor_slices(tuple(parts))
+        return batches.map(lambda start, size, length: (rows[start : start + size], length))
+
+    def _batch(self, rows, length):
+        """Tokenizes and pads one batch."""
+        texts, text_pairs, labels = (
+            None if c is None else tf.gather(c, rows) for c in self._columns
+        )
+        ids, segments = self._tokenizer.encode(texts, text_pairs, max_length=self._max_length)
+        shape = tf.stack([-1, length])
+        inputs = {
+            "token_ids": ids.to_tensor(self._tokenizer.vocabulary.pad_id, shape=shape),
+            "segment_ids": segments.to_tensor(0, shape=shape),
+            "padding_mask": tf.ones_like(ids).to_tensor(0, shape=shape),
+        }
+        return inputs if labels is None else (inputs, labels)
+
+    def _lengths(self):
+        """Returns the number of tokens of every example, int64 `(num_examples,)`."""
+        texts, text_pairs, _ = self._columns
+        lengths = []
+        for start in range(0, self.num_examples, _TOKENIZED_AT_ONCE):
+            part = slice(start, start + _TOKENIZED_AT_ONCE)
+            pairs = None if text_pairs is None else text_pairs[part]
+            ids, _ = self._tokenizer.encode(texts[part], pairs, max_length=self._max_length)
+            lengths.append(ids.row_lengths().numpy())
+        return np.concatenate(lengths)
+
+
+def _columns(examples):
+    """Returns texts, text pairs and labels as tensors, `None` for what the examples lack."""
+    labels = examples.labels
+    if labels is not None:
+        labels = np.asarray(labels)
+        if labels.dtype.kind not in "if":
+            raise ValueError(
+                f"Labels are names ({examples.labels[0]!r}), expected class indices or scores."
+            )
+        labels = tf.constant(labels, tf.int32 if labels.dtype.kind == "i" else tf.float32)
+    pairs = None if examples.text_pairs is None else tf.constant(examples.text_pairs, tf.string)
+    return tf.constant(examples.texts, tf.string), pairs, labels
+
+
+def _padded_lengths(max_length):
+    """Returns the lengths to which batches are padded, increasing; the last is `max_length`."""
+    steps = [8, 16, 24, 32, 48, 64, *range(96, max_length, 32)]
+    return [length for length in steps if length < max_length] + [max_length]
+
+
+def _batch_sizes(longest, padded_lengths, batch_size, batch_tokens):
+    """Returns the number of examples in a batch of each padded length."""
+    if (batch_size is None) == (batch_tokens is None):
+        raise ValueError(
+            "Give exactly one of `batch_size` and `batch_tokens`; "
+            f"received batch_size={batch_size}, batch_tokens={batch_tokens}."
+        )
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"`batch_size` is {batch_size}, expected 1 or more.")
+    if batch_tokens is not None and batch_tokens < longest:
+        raise ValueError(
+            f"`batch_tokens` is {batch_tokens}, less than one example of {longest} tokens; "
+            "raise it or lower `max_length`."
+        )
+    return [batch_size or max(1, batch_tokens // length) for length in padded_lengths]
+
+
+def _cut(counts, padded_lengths, batch_sizes):
+    """Cuts groups that follow one another into batches.
+
+    Args:
+        counts: int array `(groups,)`, the number of examples in each.
+        padded_lengths: int array `(groups,)`.
+        batch_sizes: list of int, of the same length.
+
+    Returns:
+        Three int64 arrays `(batches,)`: where each batch starts, its number of examples, its
+        padded length.
+    """
+    batches = []
+    for start, count, length, size in zip(
+        np.cumsum(counts) - counts, counts, padded_lengths, batch_sizes, strict=True
+    ):
+        batches += [
+            (start + done, min(size, count - done), length) for done in range(0, count, size)
+        ]
+    return tuple(np.array(column, np.int64) for column in zip(*batches, strict=True))

@@ -1,0 +1,126 @@
+"""Reads examples from tab- or comma-separated files; every error says in which file and line."""
+
+import csv
+import difflib
+import gzip
+import io
+import pathlib
+import zlib
+
+from tinybert_tf.data.examples import Examples
+
+
+def read_examples(path, text_column, text_pair_column=None, label_column=None, to_label=str):
+    """Reads one file of examples.
+
+    The first line names the columns. In a `.tsv` file a quotation mark is text like any other; in
+    a `.csv` file it quotes. Either may be compressed (`.tsv.gz`, `.csv.gz`).
+
+    Args:
+        path: str or path-like.
+        text_column: str, name of the column of the texts.
+        text_pair_column: str, name of the column of the second texts, or `None`.
+        label_column: str, name of the column of the labels, or `None`.
+        to_label: function from a cell (str) to a label; the `ValueError` it raises gets the file
+            and line in front.
+
+    Returns:
+        `Examples`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is of another kind, is not UTF-8, lacks a column, has no rows, or
+            if a row has too few or too many columns or a label is refused.
+
+    Example:
+        read_examples("train.tsv", "sentence", label_column="label")
+    """
+    path = pathlib.Path(path)
+    rows = _rows(path)
+    _, header = next(rows, (1, []))
+    if not any(header):
+        raise ValueError(f"{path} is empty, expected a first line with the names of the columns.")
+    wanted = [
+        column for column in (text_column, text_pair_column, label_column) if column is not None
+    ]
+    positions = [_position(path, header, column) for column in wanted]
+    cells = []
+    for line, row in rows:
+        if len(row) != len(header):
+            counted = f"{len(row)} column{'s'[: len(row) != 1]}"
+            raise ValueError(
+                f"{path}, line {line}: {counted}, expected {len(header)} ({', '.join(header)})."
+            )
+        cells.append([row[position] for position in positions])
+        if label_column is not None:
+            cells[-1][-1] = _label(path, line, cells[-1][-1], to_label)
+    if not cells:
+        raise ValueError(f"{path} has no rows below the names of its columns.")
+    columns = dict(zip(wanted, map(list, zip(*cells, strict=True)), strict=True))
+    return Examples(columns[text_column], columns.get(text_pair_column), columns.get(label_column))
+
+
+def column_names(path):
+    """Returns the names in the first line of a file, a list of str."""
+    _, header = next(_rows(pathlib.Path(path)), (1, []))
+    return header
+
+
+def _rows(path):
+    """Yields the line number (from 1) and the cells of each row, the names of the columns first."""
+    kind = path.name.removesuffix(".gz")
+    if not kind.endswith((".tsv", ".csv")):
+        raise ValueError(f"{path}: unknown kind of file, expected .tsv, .csv, .tsv.gz or .csv.gz.")
+    text = _text(path).rstrip("\r\n")
+    if kind.endswith(".csv"):
+        yield from _quoted_rows(path, text)
+    else:
+        for line, row in enumerate(text.split("\n"), 1):
+            yield line, row.removesuffix("\r").split("\t")
+
+
+def _quoted_rows(path, text):
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
+    try:
+        for row in reader:
+            yield line, row
+            line = (
+                reader.line_num + 1
+            )  # A quoted cell may span lines: the row is named by its first.
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {line}: {error}.") from error
+
+
+def _text(path):
+    if not path.is_file():
+        raise FileNotFoundError(f"No file {path}.")
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is not a whole gzip file: {error}.") from error
+    try:
+        return content.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8. "
+            "Save the file as UTF-8."
+        ) from error
+
+
+def _position(path, header, column):
+    if column in header:
+        return header.index(column)
+    near = difflib.get_close_matches(column, header, n=1)
+    hint = f' Did you mean "{near[0]}"?' if near else ""
+    raise ValueError(f'{path} has no column "{column}".{hint} Columns: {", ".join(header)}.')
+
+
+def _label(path, line, cell, to_label):
+    try:
+        return to_label(cell)
+    except ValueError as error:
+        raise ValueError(f"{path}, line {line}: {error}") from error

@@ -1,0 +1,20 @@
+"""Distillation: objectives, the Distiller, and the optimizer it learns with."""
+
+from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf.distillation.layer_mapping import LAYER_MAPPINGS, resolve_layer_mapping
+from tinybert_tf.distillation.objective import IntermediateObjective, PredictionObjective
+from tinybert_tf.distillation.optimizer import BertAdamW, WarmupLinearDecay, adamw
+from tinybert_tf.distillation.projection import PROJECTIONS, Projection
+
+__all__ = [
+    "LAYER_MAPPINGS",
+    "PROJECTIONS",
+    "BertAdamW",
+    "Distiller",
+    "IntermediateObjective",
+    "PredictionObjective",
+    "Projection",
+    "WarmupLinearDecay",
+    "adamw",
+    "resolve_layer_mapping",
+]

@@ -1,0 +1,185 @@
+"""What a stage of distillation asks of the student."""
+
+from tinybert_tf import losses
+from tinybert_tf.distillation.compat import check_compat
+from tinybert_tf.distillation.layer_mapping import resolve_layer_mapping
+
+
+class IntermediateObjective:
+    """Attention, hidden-state and embedding losses: the intermediate stage and general distillation.
+
+    Args:
+        layer_mapping: "uniform", "top", "bottom" or a list of teacher layers; see
+            `resolve_layer_mapping`.
+        projection: a mode of `Projection`; `None` takes "embedding_and_shared", or "shared" under
+            `compat="reference"`.
+        attention_weight: float, weight of the sum over layers of the attention losses; a term of weight
+            0 is not computed.
+        hidden_weight: float, likewise for the hidden states of the layers.
+        embedding_weight: float, for the embedding output.
+        compat: "paper" (only real tokens count) or "reference" (as the released program: padded
+            positions count, masked attention logits count as 0).
+
+    Raises:
+        ValueError: If `compat` is unknown or a weight is negative.
+
+    Reference:
+        Jiao et al. 2020, section 3.1.
+    """
+
+    def __init__(
+        self,
+        layer_mapping="uniform",
+        projection=None,
+        attention_weight=1.0,
+        hidden_weight=1.0,
+        embedding_weight=1.0,
+        compat="paper",
+    ):
+        self.compat = check_compat(compat)
+        self.layer_mapping = layer_mapping
+        self.projection = projection or (
+            "shared" if compat == "reference" else "embedding_and_shared"
+        )
+        self.weights = _positive_weights(
+            attention_loss=attention_weight,
+            hidden_loss=hidden_weight,
+            embedding_loss=embedding_weight,
+        )
+        self.needs_teacher = True
+
+    @property
+    def needs_projection(self):
+        """Whether the student's hidden states are compared with the teacher's."""
+        return "hidden_loss" in self.weights or "embedding_loss" in self.weights
+
+    def losses(self, inputs, labels, teacher, student, projection):
+        """The terms, unreduced.
+
+        Args:
+            inputs: mapping; its `padding_mask`, int tensor `(batch, length)`, is used if it is there.
+            labels: not used.
+            teacher: mapping of the teacher's outputs.
+            student: mapping of the student's outputs.
+            projection: `Projection` or `None`.
+
+        Returns:
+            Dict of term name to float tensor `(batch,)`.
+        """
+        mask = None if self.compat == "reference" else inputs.get("padding_mask")
+        terms = {}
+        if "attention_loss" in self.weights:
+            terms["attention_loss"] = self._attention(teacher, student, mask)
+        if self.needs_projection:
+            states = self._states(teacher, student, projection)
+            if "hidden_loss" in self.weights:
+                terms["hidden_loss"] = sum(losses.hidden_loss(t, s, mask) for t, s in states[1:])
+            if "embedding_loss" in self.weights:
+                terms["embedding_loss"] = losses.embedding_loss(*states[0], mask)
+        return terms
+
+    def _attention(self, teacher, student, mask):
+        teacher_maps, student_maps = teacher["attention_logits"], student["attention_logits"]
+        mapping = self._mapping(len(student_maps), len(teacher_maps))
+        if self.compat == "reference":
+            teacher_maps = [losses.zero_masked_logits(logits) for logits in teacher_maps]
+            student_maps = [losses.zero_masked_logits(logits) for logits in student_maps]
+        return sum(
+            losses.attention_loss(teacher_maps[teacher_layer - 1], student_map, mask)
+            for teacher_layer, student_map in zip(mapping, student_maps, strict=True)
+        )
+
+    def _states(self, teacher, student, projection):
+        """Pairs of (teacher's, projected student's) hidden states, the embedding output first."""
+        teacher_states, student_states = teacher["hidden_states"], student["hidden_states"]
+        mapping = self._mapping(len(student_states) - 1, len(teacher_states) - 1)
+        chosen = [teacher_states[layer] for layer in (0, *mapping)]
+        return list(zip(chosen, projection(student_states), strict=True))
+
+    def _mapping(self, num_student_layers, num_teacher_layers):
+        return resolve_layer_mapping(self.layer_mapping, num_student_layers, num_teacher_layers)
+
+
+class PredictionObjective:
+    """Soft cross-entropy with the teacher's predictions; optionally with the true labels too.
+
+    Args:
+        problem: "classification", or "regression" (squared error with the teacher's score).
+        temperature: float > 0, divides both logits.
+        scale_by_temperature_squared: whether to multiply the loss by temperature².
+        prediction_weight: float, weight of the teacher's predictions; at 0 no teacher is run.
+        label_weight: float, weight of the true labels.
+        compat: "paper", or "reference": the loss is also averaged over classes, and regression learns
+            from the labels, as the released program does.
+
+    Raises:
+        ValueError: If an argument is unknown or negative, or both weights are 0.
+
+    Reference:
+        Jiao et al. 2020, equation 10.
+    """
+
+    projection = None
+    needs_projection = False
+
+    def __init__(
+        self,
+        problem="classification",
+        temperature=1.0,
+        scale_by_temperature_squared=False,
+        prediction_weight=1.0,
+        label_weight=0.0,
+        compat="paper",
+    ):
+        if problem not in ("classification", "regression"):
+            raise ValueError(
+                f"`problem` is {problem!r}, expected one of classification, regression."
+            )
+        self.compat = check_compat(compat)
+        self.problem = problem
+        self.temperature = temperature
+        self.scale_by_temperature_squared = scale_by_temperature_squared
+        self.weights = _positive_weights(prediction_loss=prediction_weight, label_loss=label_weight)
+        self.needs_teacher = "prediction_loss" in self.weights and not self._learns_from_labels
+
+    @property
+    def _learns_from_labels(self):
+        return self.problem == "regression" and self.compat == "reference"
+
+    def losses(self, inputs, labels, teacher, student, projection):
+        """The terms, unreduced; arguments as in `IntermediateObjective.losses`.
+
+        `labels`: int tensor `(batch,)` of classes or float tensor `(batch,)` of scores.
+        """
+        terms = {}
+        if "prediction_loss" in self.weights:
+            terms["prediction_loss"] = self._prediction(labels, teacher, student["logits"])
+        if "label_loss" in self.weights:
+            terms["label_loss"] = self._label(labels, student["logits"])
+        return terms
+
+    def _prediction(self, labels, teacher, logits):
+        if self._learns_from_labels:
+            return self._label(labels, logits)
+        if self.problem == "regression":
+            return losses.regression_loss(teacher["logits"], logits)
+        values = losses.soft_cross_entropy(
+            teacher["logits"], logits, self.temperature, self.scale_by_temperature_squared
+        )
+        return values / logits.shape[-1] if self.compat == "reference" else values
+
+    def _label(self, labels, logits):
+        if self.problem == "regression":
+            return losses.regression_loss(labels[:, None], logits)
+        return losses.label_loss(labels, logits)
+
+
+def _positive_weights(**weights):
+    """The terms that count; raises ValueError for a negative weight or none at all."""
+    negative = [f"{name} {weight}" for name, weight in weights.items() if not weight >= 0]
+    if negative:
+        raise ValueError(f"Weights must be 0 or more, but got {', '.join(negative)}.")
+    positive = {name: weight for name, weight in weights.items() if weight}
+    if not positive:
+        raise ValueError(f"All weights are 0; set one of {', '.join(weights)}.")
+    return positive
