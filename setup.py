@@ -14,7 +14,7 @@ setuptools.setup(
     description="TinyBERT distillation in TensorFlow, from a BERT to a quantized TFLite file",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=[*setuptools.find_packages(include=["tinybert_tf", "tinybert_tf.*"]), *PROGRAMS],

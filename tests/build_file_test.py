@@ -1,4 +1,4 @@
-"""BUILD says what the sources say: `python tests/build_file_test.py --write` writes it from them."""
+"""BUILD says what the sources say; `python tests/build_file_test.py --write` writes it so."""
 
 import ast
 import collections
@@ -8,10 +8,12 @@ import re
 import sys
 
 import pytest
-from source_tree import ROOT, SourceTree
+from source_tree import ROOT, SourceTree, is_main_guard
 
 # Import names whose distribution is called otherwise.
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+# The table of commands names the programs, and they call it: the binary brings them together.
+COMMAND, COMMAND_TABLE = "tinybert-tf", pathlib.PurePath("tinybert_tf/cli.py")
 # Imported in environments of their own or where they happen to be, never installed by `make test`.
 ELSEWHERE = {"tf_keras", "tflite_runtime", "torch", "transformers"}
 HEADER = """\
@@ -57,8 +59,8 @@ class Target:
         lines.append(_list_line("data", _quoted(self.data)))
         if self.name.startswith("tests/") and self.rule == "py_library":
             lines.append(_list_line("imports", ['"tests"']))
-        if self.rule == "py_test":
-            lines.append('    main_module = "pytest",')
+        if main := {"py_test": "pytest"}.get(self.rule, "" if self.srcs else "tinybert_tf.cli"):
+            lines.append(f'    main_module = "{main}",')
         lines.append(_list_line("tags", ['"manual"'] if self.manual else []))
         calls = [f'requirement("{name}")' for name in sorted(self.requirements)]
         lines.append(_list_line("deps", _quoted(f":{name}" for name in self.deps) + calls))
@@ -87,9 +89,8 @@ def target_of(path, tree):
         return alone, "py_test"
     if path.name == "__init__.py" or (path.parts[0] == "tinybert_tf" and len(path.parts) > 2):
         return path.parent.as_posix(), "py_library"
-    if path.parts[0] != "tinybert_tf" and '__name__ == "__main__"' in ast.unparse(
-        tree.tree(path)
-    ).replace("'", '"'):
+    guarded = any(is_main_guard(node) for node in tree.tree(path).body)
+    if guarded and path.parts[0] != "tinybert_tf":
         return alone, "py_binary"
     return alone, "py_library"
 
@@ -103,11 +104,17 @@ def targets(tree):
     found = {name: Target(name, rule, paths) for (name, rule), paths in members.items()}
     for target in found.values():
         _fill(target, tree, owner)
+    if COMMAND_TABLE in owner:
+        found[COMMAND] = Target(COMMAND, "py_binary", [])
+        named = tree.house_imports(COMMAND_TABLE)
+        found[COMMAND].deps = {owner[path][0] for path in {COMMAND_TABLE, *named}}
     return found
 
 
 def _fill(target, tree, owner):
-    imported = set().union(*(tree.house_imports(path) for path in target.srcs))
+    imported = set().union(
+        *(tree.house_imports(path, strings=path != COMMAND_TABLE) for path in target.srcs)
+    )
     outside = set().union(*(tree.outside_imports(path) for path in target.srcs))
     named = set().union(*(tree.outside_names(path) for path in target.srcs))
     outside |= {name for name in named if distribution(name) in pins()}
@@ -190,7 +197,7 @@ def test_build_is_what_the_sources_say():
 
 
 def test_every_python_file_is_in_one_target(rules):
-    listed = collections.Counter(path for rule in rules for path in rule["srcs"])
+    listed = collections.Counter(path for rule in rules for path in rule.get("srcs", []))
     assert listed == {path.as_posix(): 1 for path in SourceTree().python_files}
 
 
@@ -230,11 +237,12 @@ def test_loaded_repositories_are_declared():
 def make_small_tree(tmp_path):
     sources = {
         "tinybert_tf/__init__.py": 'ROOMS = ("models", "absent")',
+        "tinybert_tf/cli.py": "import tinybert_tf.files\nTABLE = ['tinybert_tf.trainers.fit']",
         "tinybert_tf/files.py": "import os",
         "tinybert_tf/models/__init__.py": "from tinybert_tf.models.bert import Bert",
-        "tinybert_tf/models/bert.py": "import sklearn.metrics\ndef f():\n  from tinybert_tf import files",
+        "tinybert_tf/models/bert.py": "import sklearn\ndef f():\n  from tinybert_tf import files",
         "tinybert_tf/models/sizes/base.yaml": "",
-        "tinybert_tf/edge/__init__.py": "import tflite_runtime, numpy\nOTHER = 'ai_edge_litert.interpreter'",
+        "tinybert_tf/edge/__init__.py": "import torch, numpy\nOTHER = 'ai_edge_litert.interpreter'",
         "trainers/fit.py": (
             'import tinybert_tf as tb\nCODE = "tinybert_tf.edge"\n'
             "if __name__ == '__main__':\n  import torch"
@@ -258,6 +266,13 @@ def test_targets_of_a_small_tree(small_tree):
     }
     assert found == {
         "tinybert_tf": ("py_library", ["tinybert_tf/models"], [], []),
+        "tinybert-tf": (
+            "py_binary",
+            ["tinybert_tf/cli", "tinybert_tf/files", "trainers/fit"],
+            [],
+            [],
+        ),
+        "tinybert_tf/cli": ("py_library", ["tinybert_tf/files"], [], []),
         "tinybert_tf/files": ("py_library", [], [], []),
         "tinybert_tf/models": (
             "py_library",

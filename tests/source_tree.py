@@ -1,4 +1,4 @@
-"""What the project's Python files import, read with `ast`: nothing is run, TensorFlow least of all."""
+"""What the project's Python files import, read with `ast`, so that nothing is run."""
 
 import ast
 import functools
@@ -45,18 +45,25 @@ class SourceTree:
         """Returns the parsed `ast.Module` of a file."""
         return ast.parse((self.root / path).read_text(encoding="utf-8"), filename=str(path))
 
-    def house_imports(self, path):
-        """Returns the set of paths that a file imports, inside functions and by name in strings too.
+    def house_imports(self, path, strings=True):
+        """Returns the set of paths that a file imports, also inside functions and as strings.
 
-        A string counts when it is a module's whole dotted name, or in a package's `__init__.py` the
-        name of one of its modules: that is how lazy tables and subprocesses name them.
+        With `strings`, a string counts when it is a module's whole dotted name, or in a package's
+        `__init__.py` the name of one of its modules: so do lazy tables and subprocesses name them.
         """
-        names = _imported_names(self.tree(path)) | self._names_in_strings(path)
+        names = _imported_names(self.tree(path))
+        names |= self._names_in_strings(path) if strings else set()
         found = {self._file_of(name) for name in names}
         return found - {None, path}
 
+    def top_level_imports(self, path):
+        """Returns the dotted names that loading a file imports, without the standard library's."""
+        top = [node for node in self.tree(path).body if not is_main_guard(node)]
+        names = _imported_names(ast.Module(top, []), inside_functions=False)
+        return {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
+
     def outside_imports(self, path):
-        """Returns the set of top-level modules that are neither the house's nor the standard library's."""
+        """Returns the set of imported top-level modules of neither house nor standard library."""
         return self._outside(_imported_names(self.tree(path)))
 
     def outside_names(self, path):
@@ -101,12 +108,20 @@ def _module_name(path):
     return ".".join(parts)
 
 
-def _imported_names(tree):
-    """Returns the dotted names imported anywhere in a file; `from a import b` gives `a.b`."""
-    names = set()
-    for node in ast.walk(tree):
+def is_main_guard(node):
+    """Tells whether a statement is `if __name__ == "__main__":`."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+
+
+def _imported_names(tree, inside_functions=True):
+    """Returns the dotted names imported in a file; `from a import b` gives `a.b`."""
+    names, waiting = set(), [tree]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        if inside_functions or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            waiting.extend(ast.iter_child_nodes(node))
     return names

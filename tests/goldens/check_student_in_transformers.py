@@ -1,4 +1,4 @@
-"""Opens a folder that we wrote in transformers and holds its logits to ours; exit status 1 above 1e-4.
+"""Opens a folder of ours in transformers and compares logits; exit status 1 above 1e-4.
 
     python check_student_in_transformers.py FOLDER LOGITS.npz
 

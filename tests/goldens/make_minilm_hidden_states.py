@@ -1,4 +1,4 @@
-"""Writes minilm_hidden_states.npz: what PyTorch's BERT computes for the sentences of minilm_sentences.json.
+"""Writes minilm_hidden_states.npz: what PyTorch's BERT computes for minilm_sentences.json.
 
     make goldens
 
@@ -52,7 +52,7 @@ def tokenize(folder, sentences):
 
 
 def run_batch(model, arrays):
-    """Returns the hidden states `(7, batch, length, 384)` and pooler output `(batch, 384)` of one batch."""
+    """Returns hidden states `(7, batch, length, 384)` and pooler output `(batch, 384)`."""
     length = arrays["padding_mask"].sum(axis=1).max()
     tensors = {name: torch.tensor(array[:, :length]).long() for name, array in arrays.items()}
     with torch.no_grad():

@@ -57,17 +57,11 @@ class ExampleBatches:
         with tf.device("CPU"):
             self._columns = _columns(examples)
             padded_lengths = np.array([pad_to] if pad_to else _padded_lengths(max_length))
-            self._group = np.searchsorted(padded_lengths, self._lengths()).astype(np.int64)
-        self._starts, self._sizes, self._padded_lengths = _cut(
-            np.bincount(self._group, minlength=len(padded_lengths)),
-            padded_lengths,
-            _batch_sizes(
-                padded_lengths[np.unique(self._group)].max(),
-                padded_lengths,
-                batch_size,
-                batch_tokens,
-            ),
-        )
+            group = np.searchsorted(padded_lengths, self._lengths())
+            self._group = tf.constant(group, tf.int64)
+        sizes = _batch_sizes(padded_lengths, padded_lengths[group.max()], batch_size, batch_tokens)
+        counts = np.bincount(group, minlength=len(padded_lengths))
+        self._starts, self._sizes, self._padded_lengths = _cut(counts, padded_lengths, sizes)
 
     @property
     def steps_per_epoch(self):
@@ -85,8 +79,7 @@ class ExampleBatches:
             maps `token_ids`, `segment_ids` and `padding_mask` to int32 tensors `(batch, length)`;
             `labels` is an int32 or float32 tensor `(batch,)`.
         """
-        dataset = self._epochs(tf.data.Dataset.range(index, index + 1))
-        return dataset.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))
+        return self._epochs(tf.data.Dataset.range(index, index + 1), self.steps_per_epoch)
 
     def stream(self, first_epoch=0):
         """Returns the batches of every epoch from `first_epoch` on, without end, as in `epoch`.
@@ -97,7 +90,8 @@ class ExampleBatches:
         Returns:
             `tf.data.Dataset` with elements as those of `epoch`.
         """
-        return self._epochs(tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max))
+        indices = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+        return self._epochs(indices, tf.data.INFINITE_CARDINALITY)
 
     def order(self, epoch):
         """Returns which example each row of an epoch is.
@@ -106,7 +100,7 @@ class ExampleBatches:
             epoch: int, which epoch, from 0.
 
         Returns:
-            int64 array `(num_examples,)`: indices into the examples, in the order in which `epoch`
+            int32 array `(num_examples,)`: indices into the examples, in the order in which `epoch`
             delivers them.
         """
         with tf.device("CPU"):
@@ -115,9 +109,11 @@ class ExampleBatches:
             [rows[self._starts[b] : self._starts[b] + self._sizes[b]] for b in batches]
         )
 
-    def _epochs(self, indices):
+    def _epochs(self, indices, num_batches):
         parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-        return indices.flat_map(self._plan).map(self._batch, **parallel).prefetch(tf.data.AUTOTUNE)
+        dataset = indices.flat_map(self._plan).map(self._batch, **parallel)
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
+        return dataset.prefetch(tf.data.AUTOTUNE)
 
     def _shuffled(self, epoch):
         """Returns the examples group after group, and the batches in the order of delivery."""
@@ -126,9 +122,8 @@ class ExampleBatches:
         # One sort shuffles inside every group: the group is the high half of the key, chance the
         # low half.
         keys = self._group * 2**32 + self._chance(2 * epoch, self.num_examples)
-        return tf.argsort(keys, stable=True), tf.argsort(
-            self._chance(2 * epoch + 1, self.steps_per_epoch), stable=True
-        )
+        batch_keys = self._chance(2 * epoch + 1, self.steps_per_epoch)
+        return tf.argsort(keys, stable=True), tf.argsort(batch_keys, stable=True)
 
     def _chance(self, stream, count):
         """Returns `count` int64 below 2**32, a pure function of the seed and `stream`."""
@@ -139,10 +134,8 @@ class ExampleBatches:
     def _plan(self, epoch):
         """Returns a dataset of an epoch's batches: the examples in each, the length to pad to."""
         rows, order = self._shuffled(epoch)
-        parts = [
-            tf.gather(part, order) for part in (self._starts, self._sizes, self._padded_lengths)
-        ]
-        batches = tf.data.Dataset.from_tensor_slices(tuple(parts))
+        columns = (self._starts, self._sizes, self._padded_lengths)
+        batches = tf.data.Dataset.from_tensor_slices(tuple(tf.gather(c, order) for c in columns))
         return batches.map(lambda start, size, length: (rows[start : start + size], length))
 
     def _batch(self, rows, length):
@@ -191,7 +184,7 @@ def _padded_lengths(max_length):
     return [length for length in steps if length < max_length] + [max_length]
 
 
-def _batch_sizes(longest, padded_lengths, batch_size, batch_tokens):
+def _batch_sizes(padded_lengths, longest, batch_size, batch_tokens):
     """Returns the number of examples in a batch of each padded length."""
     if (batch_size is None) == (batch_tokens is None):
         raise ValueError(

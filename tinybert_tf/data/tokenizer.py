@@ -3,15 +3,15 @@
 import tensorflow as tf
 import tensorflow_text
 
-# Reference BERT's character classes, as RE2 writes them. U+166D and U+1734 changed their class in
-# later Unicode.
+# Hugging Face's character classes, as RE2 writes them. U+166D, U+1734, U+1885 and U+1886 changed
+# their class since the version of Unicode that Hugging Face follows.
 _SPACE = r"[\t\n\r\p{Z}]"
 _REMOVED = r"[\p{C}\x{FFFD}]"
 _IDEOGRAPH = (
     r"[\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}\x{20000}-\x{2A6DF}"
     r"\x{2A700}-\x{2B81F}\x{2B920}-\x{2CEAF}\x{2F800}-\x{2FA1F}]"
 )
-_ACCENT = r"[\p{Mn}\x{1734}]"
+_ACCENT = r"[^\P{Mn}\x{1885}\x{1886}]|\x{1734}"
 _PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}\x{166D}]"
 _MAX_WORD_CHARACTERS = 100
 
@@ -57,7 +57,7 @@ class BertTokenizer:
         Returns:
             int32 `tf.RaggedTensor` `(examples, tokens)`.
         """
-        words = tf.strings.split(self._spaced(tf.convert_to_tensor(texts, tf.string)), " ")
+        words = tf.strings.split(self._spaced(tf.convert_to_tensor(texts, tf.string)))
         words = words.with_flat_values(_without_long_words(words.flat_values))
         return self._word_pieces.tokenize(words).merge_dims(1, 2)
 
@@ -102,8 +102,7 @@ class BertTokenizer:
                 tensorflow_text.normalize_utf8(texts, "NFD"), _ACCENT, ""
             )
             texts = _lower(texts)
-        texts = tf.strings.regex_replace(texts, _PUNCTUATION, r" \0 ")
-        return tf.strings.strip(tf.strings.regex_replace(texts, " +", " "))
+        return tf.strings.regex_replace(texts, _PUNCTUATION, r" \0 ")
 
     def _joined(self, ids):
         """Puts [CLS] before and [SEP] after each row."""
@@ -127,22 +126,16 @@ def _without_long_words(words):
 
 def _trimmed(first, second, budget):
     """Cuts pairs to `budget` tokens: the longer to what the shorter leaves, or both to half."""
-    lengths = tf.stack([first.row_lengths(), second.row_lengths()])  # 2, examples
-    half = budget // 2
+    first_length, second_length = first.row_lengths(), second.row_lengths()
     # Of an odd budget the longer text gets the token more; of two equally long, the second.
-    first_is_longer = lengths[0] > lengths[1]
-    share = tf.stack(
-        [
-            tf.where(first_is_longer, budget - half, half),
-            tf.where(first_is_longer, half, budget - half),
-        ]
-    )
-    kept = tf.minimum(lengths, tf.maximum(share, budget - lengths[::-1]))
-    return _head(first, kept[0]), _head(second, kept[1])
+    half = tf.where(first_length > second_length, budget - budget // 2, budget // 2)
+    half = tf.cast(half, tf.int64)
+    first = _head(first, tf.maximum(half, budget - second_length))
+    return first, _head(second, tf.maximum(budget - half, budget - first_length))
 
 
 def _head(ids, lengths):
-    """Keeps the first `lengths[i]` values of row i."""
+    """Keeps at most the first `lengths[i]` values of row i."""
     starts = ids.row_starts()
-    positions = tf.ragged.range(starts, starts + lengths)
+    positions = tf.ragged.range(starts, starts + tf.minimum(lengths, ids.row_lengths()))
     return positions.with_flat_values(tf.gather(ids.flat_values, positions.flat_values))

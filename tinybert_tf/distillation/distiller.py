@@ -146,9 +146,7 @@ class Distiller(keras.Model):
     def _compute_losses(self, inputs, labels, teacher, student):
         """This replica's share of the loss, and the unreduced terms."""
         terms = self.objective.losses(inputs, labels, teacher, student, self.projection)
-        terms["loss"] = sum(
-            weight * terms[name] for name, weight in self.objective.weights.items()
-        )
+        terms["loss"] = sum(weight * terms[name] for name, weight in self.objective.weights.items())
         return self._share_of_global_mean(terms["loss"]), terms
 
     def _share_of_global_mean(self, per_example):

@@ -1,6 +1,8 @@
 """How fast, how large and how hungry a .tflite file is on this machine.
 
-python -m tinybert_tf.edge.benchmark FILE [FILE ...] [--lengths 16 32] [--threads 1 2] [--runs 100] [--json]
+    python -m tinybert_tf.edge.benchmark FILE [FILE ...] [--lengths 16 32] [--threads 1 2] [--json]
+
+Of several files it also gives each one's time as a multiple of the first one's.
 """
 
 import argparse
@@ -34,15 +36,16 @@ def benchmark(path, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WARMUP):
         warmup: int, runs before those, not timed.
 
     Returns:
-        Dict with `path`, `runtime` (name and version), `machine`, `size_bytes`; measured in a fresh process
-        on one thread: `load_ms` (the runtime's package imported already), `first_ms` (the first run, at the
-        greatest length), `peak_memory_bytes` (of the whole process after one run at every length) and
-        `memory_growth_bytes` (that less what the process held before it loaded the file); and `latency`, a
-        list of dicts with `length`, `threads`, `p50_ms`, `p90_ms`, `p99_ms`. Memory is `None` where the
-        system does not tell.
+        Dict with `path`, `runtime` (name and version), `machine`, `size_bytes`; measured in a fresh
+        process on one thread: `load_ms` (the runtime's package imported already), `first_ms` (the
+        first run, at the greatest length), `peak_memory_bytes` (of the whole process after one run
+        at every length) and `memory_growth_bytes` (that less what the process held before it loaded
+        the file); and `latency`, a list of dicts with `length`, `threads`, `p50_ms`, `p90_ms`,
+        `p99_ms`. Memory is `None` where the system does not tell.
 
     Raises:
-        ValueError: If the file is missing, broken or refused by the runtime, or an argument is not positive.
+        ValueError: If the file is missing, broken or refused by the runtime, or an argument is not
+            positive.
 
     Example:
         benchmark("sst2.tflite", lengths=(32,), threads=(1,))["latency"][0]["p50_ms"]
@@ -51,16 +54,16 @@ def benchmark(path, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WARMUP):
 
 
 def benchmark_many(paths, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WARMUP):
-    """Measures several files in turns, one run each a round, so that all meet the same moods of the machine.
+    """Measures several files in turns, a run each, so that all meet the same moods of the machine.
 
     Args:
         paths: sequence of str or path-like, the .tflite files.
         lengths, threads, runs, warmup: as in `benchmark`.
 
     Returns:
-        Dict with `files` (for each what `benchmark` returns) and `ratios`: a list of dicts with `path`,
-        `length`, `threads`, `ratio`, for every file but the first: the median over the rounds of its time
-        divided by the first file's.
+        Dict with `files` (for each what `benchmark` returns) and `ratios`: a list of dicts with
+        `path`, `length`, `threads`, `ratio`, for every file but the first: the median over the
+        rounds of its time divided by the first file's.
 
     Raises:
         ValueError: As `benchmark`.
@@ -82,13 +85,11 @@ def benchmark_many(paths, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WA
 
 
 def main(arguments=None):
-    """Runs the command in this module's first lines; `arguments` as in `argparse`, `None` for the process'."""
+    """Runs the command above; `arguments` as in `argparse`, `None` for those of the process."""
     parser = argparse.ArgumentParser(
         prog="python -m tinybert_tf.edge.benchmark", description="Measures .tflite files."
     )
-    parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="with several, ratios to the first"
-    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="of several, ratios to the first")
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS, help="tokens")
     parser.add_argument("--threads", type=int, nargs="+", default=THREADS, help="CPU threads")
     parser.add_argument("--runs", type=int, default=RUNS, help="timed runs of each case")
@@ -119,18 +120,17 @@ def format_table(result):
         growth = file["memory_growth_bytes"]
         memory = "" if growth is None else f", {growth / 1e6:.1f} MB of memory"
         lines.append(f"{file['path']}: {file['size_bytes'] / 1e6:.2f} MB, {file['runtime']}")
-        lines.append(
-            f"  load {file['load_ms']:.1f} ms, first run {file['first_ms']:.1f} ms{memory}"
-        )
+        start = f"load {file['load_ms']:.1f} ms, first run {file['first_ms']:.1f} ms"
+        lines.append(f"  {start}{memory}")
         lines.append("  tokens threads    p50 ms    p90 ms    p99 ms")
         lines += [
             "  {length:6d} {threads:7d} {p50_ms:9.3f} {p90_ms:9.3f} {p99_ms:9.3f}".format(**case)
             for case in file["latency"]
         ]
-    for case in result["ratios"]:
-        lines.append(
-            "{path}: {ratio:.3f} times at {length} tokens, {threads} threads".format(**case)
-        )
+    lines += [
+        "{path}: {ratio:.3f} times at {length} tokens, {threads} threads".format(**case)
+        for case in result["ratios"]
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -217,7 +217,8 @@ def _measure_start(path, lengths):
 def _memory_bytes(field):
     """Returns VmRSS (now) or VmHWM (the peak) of this process, `None` where there is no /proc.
 
-    Note: `resource.getrusage` would count the parent's memory too: its peak survives the start of a program.
+    Note: `resource.getrusage` would count the parent's memory too: its peak survives the start of a
+        program.
     """
     status = pathlib.Path("/proc/self/status")
     if not status.exists():

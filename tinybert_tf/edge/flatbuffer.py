@@ -1,11 +1,12 @@
-"""Whether a .tflite file is whole. Most runtimes crash on one that is cut short instead of refusing it."""
+"""Whether a .tflite file is whole. Most runtimes crash on one that is cut short instead of refusing
+it."""
 
 import struct
 
 _BYTES, _INTS, _LONGS = 1, 4, 8  # vectors, by the bytes of an element
-# Every field of a table that points elsewhere, by its number in the schema: a vector of numbers (the bytes of
-# an element), a table (its name) or a vector of tables. Options stand for every kind of operator options.
-# Reference: tensorflow/compiler/mlir/lite/schema/schema.fbs, version 3c.
+# Every field of a table that points elsewhere, by its number in the schema: a vector of numbers
+# (the bytes of an element), a table (its name) or a vector of tables. Options stand for every kind
+# of operator options. Reference: tensorflow/compiler/mlir/lite/schema/schema.fbs, version 3c.
 _TABLES = {
     "Model": {
         1: ("OperatorCode",),
@@ -50,8 +51,8 @@ def is_whole(data):
 def _check_table(data, name, table):
     vtable = table - _read("<i", data, table)[0]
     vtable_size, table_size = _read("<HH", data, vtable)
-    _check_span(data, vtable, vtable_size)
-    _check_span(data, table, table_size)
+    _check_span(data, vtable, vtable_size, least=4)
+    _check_span(data, table, table_size, least=4)
 
     def field_at(field):
         entry = 4 + 2 * field
@@ -75,8 +76,8 @@ def _check_target(data, target, position):
         _check_table(data, target[0], element + _read("<I", data, element)[0])
 
 
-def _check_span(data, start, size):
-    if start < 0 or start + size > len(data):
+def _check_span(data, start, size, least=0):
+    if start < 0 or size < least or start + size > len(data):
         raise struct.error(f"bytes {start} to {start + size} of {len(data)}")
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from tinybert_tf.edge.flatbuffer import is_whole
 
 INPUT_NAMES = ("ids", "mask", "segment_ids")
-# Module that holds `Interpreter` -> the package it comes in. TensorFlow last: it takes seconds to import.
+# Module that holds `Interpreter` -> the package it comes in. TensorFlow last: it takes seconds to
+# import.
 RUNTIMES = {
     "ai_edge_litert.interpreter": "ai-edge-litert",
     "tflite_runtime.interpreter": "tflite-runtime",
@@ -23,7 +24,8 @@ _ATTACHED = ("tinybert_tf.json", "labels.txt", "vocab.txt")
 
 
 class EdgeModel:
-    """A .tflite file with inputs `ids`, `mask`, `segment_ids`, run on one sentence (or pair) at a time.
+    """A .tflite file with inputs `ids`, `mask`, `segment_ids`, run on one sentence (or pair) at a
+    time.
 
     Args:
         path: str or path-like, the .tflite file.
@@ -31,14 +33,15 @@ class EdgeModel:
 
     Attributes:
         path: `pathlib.Path` of the file.
-        labels: tuple of str, the meaning of each column of the output. `None` if the file does not say.
+        labels: tuple of str, the meaning of each column of the output. `None` if the file does not
+            say.
         vocabulary_text: str, the content of the vocab.txt inside the file. `None` if there is none.
-        settings: dict with `lower_case`, `max_sequence_length`, `problem`, `head`, `recipe`. `None` if the
-            file has none.
+        settings: dict with `lower_case`, `max_sequence_length`, `problem`, `head`, `recipe`. `None`
+            if the file has none.
 
     Raises:
-        ValueError: If the file is missing, cut short, not a TFLite model, beyond what this runtime can run,
-            or has other inputs.
+        ValueError: If the file is missing, cut short, not a TFLite model, beyond what this runtime
+            can run, or has other inputs.
         ImportError: If there is no TFLite runtime.
 
     Example:
@@ -67,10 +70,12 @@ class EdgeModel:
             segment_ids: int sequence of the same shape, 1 at the second text of a pair.
 
         Returns:
-            Dict from the output's name (`probabilities`, `score`) to a float32 array `(1, columns)`.
+            Dict from each output's name (`probabilities`, `score`) to its float32 array
+            `(1, columns)`.
 
         Raises:
-            ValueError: If the shapes differ, are not those of one sentence, or exceed a file of fixed length.
+            ValueError: If the shapes differ, are not those of one sentence, or exceed a file of
+                fixed length.
         """
         rows = self._rows(ids=ids, mask=mask, segment_ids=segment_ids)
         self._resize(rows["ids"].shape[1])
@@ -85,16 +90,14 @@ class EdgeModel:
     def _rows(self, **inputs):
         rows = {name: np.atleast_2d(np.asarray(values)) for name, values in inputs.items()}
         shapes = {name: row.shape for name, row in rows.items()}
-        if len(set(shapes.values())) > 1 or len(shapes["ids"]) != 2 or shapes["ids"][0] != 1:
-            raise ValueError(
-                f"Received shapes {shapes}, expected (length,) or (1, length) for all."
-            )
+        if len(set(shapes.values())) > 1 or shapes["ids"] != (1, max(rows["ids"].size, 1)):
+            raise ValueError(f"Received shapes {shapes}, expected one (length,) or (1, length).")
         if self._fixed_length is None:
             return rows
         missing = self._fixed_length - shapes["ids"][1]
         if missing < 0:
             raise ValueError(
-                f"Received {shapes['ids'][1]} tokens, but {self.path} is fixed at {self._fixed_length}."
+                f"Received {shapes['ids'][1]} tokens; {self.path} is fixed at {self._fixed_length}."
             )
         return {name: np.pad(row, ((0, 0), (0, missing))) for name, row in rows.items()}
 
@@ -104,6 +107,7 @@ class EdgeModel:
         if self._fixed_length is None:
             for details in self._inputs.values():
                 self._interpreter.resize_tensor_input(details["index"], [1, length])
+        self._length = None  # Unknown, should the next line fail.
         self._interpreter.allocate_tensors()
         self._length = length
 
@@ -119,7 +123,8 @@ def load_interpreter(path, num_threads=1):
         The runtime's `Interpreter`, its tensors not yet allocated.
 
     Raises:
-        ValueError: If the file is missing, cut short, not a TFLite model, or beyond what the runtime can run.
+        ValueError: If the file is missing, cut short, not a TFLite model, or beyond what the
+            runtime can run.
         ImportError: If there is no TFLite runtime.
     """
     check_file(path)
@@ -171,7 +176,7 @@ def find_runtime():
 
 
 def runtime_version():
-    """Returns the package and version of the runtime that `EdgeModel` uses, as "ai-edge-litert 2.3.0"."""
+    """Returns the package and version of the runtime, as "ai-edge-litert 2.3.0"."""
     package = find_runtime()[1]
     return f"{package} {importlib.metadata.version(package)}"
 
@@ -194,9 +199,9 @@ def _read_attached(path):
 
 
 def _bind(interpreter, path):
-    """Returns the details of the inputs and outputs by name: the signature's, else the tensors' own."""
+    """Returns details of inputs and outputs by name: the signature's, else the tensors' own."""
     if signatures := interpreter.get_signature_list():
-        # Kept no longer than this line: the runtime refuses to resize while a runner holds the interpreter.
+        # Not kept: the runtime refuses to resize while a runner holds the interpreter.
         runner = interpreter.get_signature_runner(next(iter(signatures)))
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
         del runner

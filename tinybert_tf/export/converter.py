@@ -8,8 +8,8 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tinybert_tf.atomic import atomic_file
+from tinybert_tf.edge.interpreter import INPUT_NAMES
 
-INPUT_NAMES = ("ids", "mask", "segment_ids")
 # Recipe -> what it is good for, and the converter's settings.
 RECIPES = {
     "float32": ("Exact and largest; what the others are compared with.", {}),
@@ -21,7 +21,7 @@ RECIPES = {
         },
     ),
     "dynamic_wi8_afp32": (
-        "A quarter of the size and the fastest on CPUs: int8 weights, inputs quantized as they come.",
+        "A quarter of the size and fastest on CPUs: int8 weights, inputs quantized as they come.",
         {"optimizations": [tf.lite.Optimize.DEFAULT]},
     ),
 }
@@ -30,11 +30,11 @@ RECIPES = {
 def to_tflite(model, path, recipe="dynamic_wi8_afp32"):
     """Writes a classifier as a .tflite file of built-in operators.
 
-    The file has one signature, `serving_default`, with int32 inputs `ids`, `mask`, `segment_ids` of shape
-    `(1, length)`, any length, and one float32 output `(1, num_labels)`: `probabilities`, or `score` for
-    regression. Texts beyond the model's greatest length lose the tokens before the last; ids outside the
-    vocabulary count as the nearest one in it. A zip at the file's end holds `labels.txt`, `vocab.txt` and
-    `tinybert_tf.json`, which `tinybert_tf.edge.EdgeModel` reads.
+    The file has one signature, `serving_default`, with int32 inputs `ids`, `mask`, `segment_ids` of
+    shape `(1, length)`, any length, and one float32 output `(1, num_labels)`: `probabilities`, or
+    `score` for regression. Texts beyond the model's greatest length lose the tokens before the
+    last; ids outside the vocabulary count as the nearest one in it. A zip at the file's end holds
+    `labels.txt`, `vocab.txt` and `tinybert_tf.json`, which `tinybert_tf.edge.EdgeModel` reads.
 
     Args:
         model: `BertClassifier` with a vocabulary, computing in float32.
@@ -45,12 +45,14 @@ def to_tflite(model, path, recipe="dynamic_wi8_afp32"):
         dict with `path`, `recipe` and `size_bytes`.
 
     Raises:
-        ValueError: If the recipe is unknown, the model has no vocabulary or does not compute in float32.
+        ValueError: If the recipe is unknown, the model has no head or no vocabulary, or does not
+            compute in float32.
 
     Example:
         to_tflite(student, "sst2.tflite", recipe="float32")
     """
-    _check(model, recipe)
+    check_recipe(recipe)
+    _check_model(model)
     content = _name_tensors(_convert(model, RECIPES[recipe][1]), _output_name(model))
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
@@ -59,15 +61,23 @@ def to_tflite(model, path, recipe="dynamic_wi8_afp32"):
     return {"path": str(path), "recipe": recipe, "size_bytes": size_bytes}
 
 
-def _check(model, recipe):
+def check_recipe(recipe):
+    """Raises ValueError if there is no such recipe."""
     if recipe not in RECIPES:
         nearest = difflib.get_close_matches(recipe, RECIPES, n=1)
         advice = f' Did you mean "{nearest[0]}"?' if nearest else ""
         raise ValueError(f'Unknown recipe "{recipe}".{advice} Recipes: {", ".join(RECIPES)}.')
+
+
+def _check_model(model):
+    if getattr(model, "labels", None) is None:
+        raise ValueError(
+            "The model has no head. Fine-tune or distil it on a task before exporting it."
+        )
     if model.vocabulary is None:
         raise ValueError(
-            "The model has no vocabulary, so its file could not read text. Put vocab.txt into the model's "
-            "folder, or pass `vocabulary` to the model's constructor."
+            "The model has no vocabulary, so its file could not read text. Put vocab.txt into the "
+            "model's folder, or pass `vocabulary` to its constructor."
         )
     if model.compute_dtype != "float32":
         raise ValueError(
@@ -101,7 +111,7 @@ def _serving_function(model):
     def serve(ids, mask, segment_ids):
         # MediaPipe feeds overlong texts whole, benchmark tools feed random integers.
         inputs = {
-            "token_ids": _fit(ids, config, len(model.vocabulary)),
+            "token_ids": _fit(ids, config, config.vocabulary_size),
             "padding_mask": _fit(mask, config, 2),
             "segment_ids": _fit(segment_ids, config, config.num_segments),
         }
@@ -112,28 +122,26 @@ def _serving_function(model):
 
 
 def _fit(values, config, count):
-    """Values `(1, length)` in [0, count), at most the model's length; the last one, [SEP], stays."""
+    """Values in [0, count), at most the model's length of them; the last one, [SEP], stays."""
     kept = tf.minimum(tf.shape(values)[1], config.max_sequence_length)
     values = tf.concat([values[:, : kept - 1], values[:, -1:]], axis=1)
     return tf.clip_by_value(values, 0, count - 1)
 
 
 def _name_tensors(content, output_name):
-    """Gives inputs and output their own names and order: the converter names them "serving_default_ids:0".
+    """Gives inputs and output their own names, and the inputs their order.
 
-    The bytes are changed in place, as the new names are shorter: writing the model anew through the schema's
-    Python classes would lose the alignment of the weights.
+    The converter names them "serving_default_ids:0". The bytes are changed in place, as the new
+    names are shorter: writing the model anew through the schema's Python classes would lose the
+    alignment of the weights.
     """
     content = bytearray(content)
     graph = schema.Model.GetRootAs(content).Subgraphs(0)
     indices = {graph.Tensors(index).Name(): index for index in graph.InputsAsNumpy()}
-    graph.InputsAsNumpy()[:] = [
-        indices[b"serving_default_%s:0" % name.encode()] for name in INPUT_NAMES
-    ]
-    inputs = [graph.Tensors(index) for index in graph.InputsAsNumpy()]
-    for tensor, name in zip(inputs, INPUT_NAMES, strict=True):
-        _rename(content, tensor, name.encode())
-    _rename(content, graph.Tensors(graph.Outputs(0)), output_name.encode())
+    ordered = [indices[f"serving_default_{name}:0".encode()] for name in INPUT_NAMES]
+    graph.InputsAsNumpy()[:] = ordered
+    for index, name in zip([*ordered, graph.Outputs(0)], [*INPUT_NAMES, output_name], strict=True):
+        _rename(content, graph.Tensors(index), name.encode())
     return bytes(content)
 
 
@@ -141,15 +149,13 @@ def _rename(content, tensor, name):
     old, table = tensor.Name(), tensor._tab
     if len(name) > len(old):
         raise RuntimeError(f"No room for the tensor name {name!r} in place of {old!r}.")
-    start = table.Vector(
-        table.Offset(10)
-    )  # Field 3 of the table Tensor; its length stands before it.
+    start = table.Vector(table.Offset(10))  # The name is field 3; its length stands before it.
     content[start - 4 : start] = len(name).to_bytes(4, "little")
     content[start : start + len(old)] = name.ljust(len(old), b"\0")
 
 
 def _attach(path, model, recipe):
-    """Appends the zip: uncompressed, so that a phone maps the files, and the same bytes every time."""
+    """Appends the zip: uncompressed, so that a phone can map its files."""
     settings = {
         "lower_case": model.vocabulary.lower_case,
         "max_sequence_length": model.config.max_sequence_length,

@@ -14,12 +14,12 @@ def predict_file(edge_model, examples, max_length=None):
     Args:
         edge_model: `tinybert_tf.edge.EdgeModel` of a file that holds its vocabulary.
         examples: `Examples`; labels are not looked at.
-        max_length: int, the most tokens of an example; `None`, or more than the model takes, means all that
-            the model takes.
+        max_length: int, the most tokens of an example; `None`, or more than the model takes, means
+            all that the model takes.
 
     Returns:
-        float32 array `(examples, columns)`: probabilities of the classes in the order of `edge_model.labels`,
-        or scores `(examples, 1)`.
+        float32 array `(examples, columns)`: probabilities of the classes in the order of
+        `edge_model.labels`, or scores `(examples, 1)`.
 
     Raises:
         ValueError: If the file holds no vocabulary, or there are no examples.
@@ -29,7 +29,8 @@ def predict_file(edge_model, examples, max_length=None):
     """
     if edge_model.vocabulary_text is None:
         raise ValueError(
-            f"{edge_model.path} holds no vocabulary, so it cannot read text. Export it with `tinybert-tf export`."
+            f"{edge_model.path} holds no vocabulary, so it cannot read text. "
+            "Export it with `tinybert-tf export`."
         )
     if not len(examples):
         raise ValueError("There are no examples to predict.")

@@ -3,9 +3,8 @@
 import numpy as np
 
 from tinybert_tf.edge import EdgeModel
-from tinybert_tf.evaluation import predict
+from tinybert_tf.evaluation import predict, task_metrics
 from tinybert_tf.export.predictor import predict_file
-from tinybert_tf.metrics import METRICS
 
 _NUM_WORST = 5
 
@@ -20,29 +19,33 @@ def verify(model, path, task, split="dev"):
         split: "train", "dev" or "test".
 
     Returns:
-        dict with `path`, `split`, `num_examples`; `agreement`, the share of examples to which both give the
-        same label (`None` for regression); `metrics`, for each of the task's metrics a dict of its value for
-        the `model`, for the `file`, and the `drop` between them (empty if the split has no labels);
-        `largest_logit_difference`, over examples and classes, of logits less their mean over the classes (a
-        file keeps probabilities, whose logarithm is that up to a constant), or of scores; and
-        `worst_examples`, those that differ most: `text`, `text_pair`, `difference`, `model_label`,
-        `file_label` (`None` for regression), `model_outputs` and `file_outputs` (probabilities or the score).
+        dict with `path`, `split`, `num_examples`; `agreement`, the share of examples to which both
+        give the same label (`None` for regression); `metrics`, for each of the task's metrics a
+        dict of its value for the `model`, for the `file`, and the `drop` between them (empty if the
+        split has no labels); `largest_logit_difference`, over examples and classes, of logits less
+        their mean over the classes (a file keeps probabilities, whose logarithm is that up to a
+        constant), or of scores; and `worst_examples`, those that differ most: `text`, `text_pair`,
+        `difference`, `model_label`, `file_label` (`None` for regression), `model_outputs` and
+        `file_outputs` (probabilities or the score).
 
     Raises:
-        ValueError: If the file is broken, holds no vocabulary, or has other labels than the model.
+        ValueError: If the file is broken, holds no vocabulary, has other labels than the model, or
+            answers with something that is not a finite number.
 
     Example:
         verify(student, "sst2.tflite", task("sst2"))["agreement"]
     """
     edge_model = EdgeModel(path)
-    if edge_model.labels is not None and edge_model.labels != model.labels:
+    model_labels = getattr(model, "labels", ())  # An encoder without a head has none.
+    if edge_model.labels not in (None, model_labels):
         raise ValueError(
-            f"{path} has the labels {', '.join(edge_model.labels)}, the model {', '.join(model.labels)}. "
-            "Verify a file with the model that it was made from."
+            f"{path} has the labels {', '.join(edge_model.labels)}, the model has "
+            f"{', '.join(model_labels) or 'none'}. Verify a file with the model it was made from."
         )
     examples = task.examples(split)
     logits = np.asarray(predict(model, getattr(task, split)(model)), np.float32)
     outputs = _outputs(model, logits), predict_file(edge_model, examples, task.max_length)
+    _check_finite(outputs[1], path, examples)
     differences = _differences(model, logits, outputs[1])
     answers = [probabilities.argmax(axis=1) for probabilities in outputs]
     return {
@@ -54,6 +57,15 @@ def verify(model, path, task, split="dev"):
         "largest_logit_difference": float(differences.max()),
         "worst_examples": _worst(model, examples, outputs, differences),
     }
+
+
+def _check_finite(outputs, path, examples):
+    wrong = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+    if wrong.size:
+        raise ValueError(
+            f"{path} answers {wrong.size} of {len(examples)} examples with something that is not a "
+            f"finite number, first {examples.texts[wrong[0]]!r}. Export it with another recipe."
+        )
 
 
 def _is_score(model):
@@ -69,28 +81,22 @@ def _outputs(model, logits):
 
 
 def _differences(model, logits, file_outputs):
-    """Greatest difference of each example, float array `(examples,)`; infinite where the file has no number."""
+    """Greatest difference of each example, float array `(examples,)`."""
     if not _is_score(model):
         file_outputs = np.log(np.maximum(file_outputs, np.finfo(np.float32).tiny))
         file_outputs = file_outputs - file_outputs.mean(axis=1, keepdims=True)
         logits = logits - logits.mean(axis=1, keepdims=True)
-    differences = np.abs(logits - file_outputs).max(axis=1)
-    return np.where(np.isnan(differences), np.inf, differences)
+    return np.abs(logits - file_outputs).max(axis=1)
 
 
 def _metrics(model, task, examples, outputs):
     if examples.labels is None:
         return {}
-    if _is_score(model):
-        labels, predictions = examples.labels, [scores[:, 0] for scores in outputs]
-    else:
-        labels = [model.labels.index(label) for label in examples.labels]
-        predictions = [probabilities.argmax(axis=1) for probabilities in outputs]
-    metrics = {}
-    for name in task.metrics:
-        before, after = (METRICS[name](np.array(labels), values) for values in predictions)
-        metrics[name] = {"model": before, "file": after, "drop": before - after}
-    return metrics
+    before, after = (task_metrics(task, examples.labels, rows, model.labels) for rows in outputs)
+    return {
+        name: {"model": before[name], "file": after[name], "drop": before[name] - after[name]}
+        for name in before
+    }
 
 
 def _worst(model, examples, outputs, differences):

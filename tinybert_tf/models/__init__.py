@@ -6,4 +6,11 @@ from tinybert_tf.models.bert_encoder import BertEncoder
 from tinybert_tf.models.teacher_pca import initialize_from_teacher_pca
 from tinybert_tf.models.vocabulary import Vocabulary
 
-__all__ = ["PRESETS", "BertClassifier", "BertConfig", "BertEncoder", "Vocabulary", "initialize_from_teacher_pca"]
+__all__ = [
+    "PRESETS",
+    "BertClassifier",
+    "BertConfig",
+    "BertEncoder",
+    "Vocabulary",
+    "initialize_from_teacher_pca",
+]

@@ -10,7 +10,6 @@ from tinybert_tf.models.dense import bert_dense
 from tinybert_tf.models.self_attention import SelfAttention
 
 
-
 def _gelu(x):
     """Exact GELU; TensorFlow's own rounds the square root of two to float32 under float64 too."""
     return 0.5 * x * (1 + ops.erf(x / math.sqrt(2.0)))

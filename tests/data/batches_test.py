@@ -1,0 +1,139 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tinybert_tf.data import ExampleBatches, Examples
+from tinybert_tf.models.vocabulary import Vocabulary
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+VOCABULARY = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS))
+SIZES = np.random.default_rng(0).integers(0, 60, size=200)
+TEXTS = [" ".join(itertools.islice(itertools.cycle(LETTERS), int(size))) for size in SIZES]
+EXAMPLES = Examples(TEXTS, labels=list(range(200)))
+
+
+def batches(examples=EXAMPLES, **settings):
+    return ExampleBatches(examples, VOCABULARY, **{"max_length": 40, "batch_size": 8} | settings)
+
+
+def delivered(dataset):
+    """The labels of a dataset; EXAMPLES' labels are their indices."""
+    return np.concatenate([labels.numpy() for _, labels in dataset])
+
+
+def by_hand(text, length, max_length=40):
+    ids = [VOCABULARY.tokens.index(letter) for letter in text.split()][: max_length - 2]
+    ids = [2, *ids, 3]
+    return ids + [0] * (length - len(ids))
+
+
+@pytest.mark.parametrize("settings", [{}, {"seed": 3}, {"pad_to": 40}, {"pad_to": 24, "seed": 3}])
+def test_rows_are_the_texts_tokenized_and_padded(settings):
+    for inputs, labels in batches(**settings).epoch(0):
+        length = inputs["token_ids"].shape[1]
+        most = min(40, settings.get("pad_to", 40))
+        expected = [by_hand(TEXTS[label], length, most) for label in labels]
+        np.testing.assert_array_equal(inputs["token_ids"], expected)
+        np.testing.assert_array_equal(inputs["padding_mask"], np.not_equal(expected, 0))
+        np.testing.assert_array_equal(inputs["segment_ids"], np.zeros_like(expected))
+
+
+def test_every_example_comes_once_in_every_epoch():
+    made = batches(seed=0)
+    for epoch in range(2):
+        assert sorted(delivered(made.epoch(epoch))) == list(range(200))
+
+
+def test_order_says_what_is_delivered():
+    for made in (batches(seed=5), batches(seed=None)):
+        np.testing.assert_array_equal(delivered(made.epoch(3)), made.order(3))
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    one = batches(seed=1)
+    np.testing.assert_array_equal(one.order(4), batches(seed=1).order(4))
+    assert not np.array_equal(one.order(4), one.order(5))
+    assert not np.array_equal(one.order(4), batches(seed=2).order(4))
+
+
+def test_batches_mix_examples_anew():
+    rows = [batches(seed=0, pad_to=40).order(epoch)[:8] for epoch in range(2)]
+    assert set(rows[0]) != set(rows[1])
+    assert not np.array_equal(np.sort(rows[0]), np.arange(8))
+
+
+def test_without_seed_examples_keep_their_order():
+    np.testing.assert_array_equal(batches(pad_to=40).order(0), np.arange(200))
+
+
+def test_shapes_come_from_a_small_set():
+    shapes = {tuple(inputs["token_ids"].shape) for inputs, _ in batches(seed=0).epoch(0)}
+    assert {length for _, length in shapes} == {8, 16, 24, 32, 40}
+    assert len(shapes) <= 2 * 5
+
+
+def test_padding_is_less_than_the_step_between_lengths():
+    for inputs, _ in batches(max_length=512).epoch(0):
+        length = inputs["token_ids"].shape[1]
+        lengths = inputs["padding_mask"].numpy().sum(axis=1)
+        assert length in (8, 16, 24, 32, 48, 64)
+        assert (length - lengths).max() < (8 if length <= 32 else 16)
+
+
+def test_batch_tokens_bounds_the_tokens_of_a_batch():
+    made = batches(batch_size=None, batch_tokens=100, seed=0)
+    shapes = {tuple(inputs["token_ids"].shape) for inputs, _ in made.epoch(0)}
+    assert max(rows * length for rows, length in shapes) <= 100
+    assert {(12, 8), (6, 16), (4, 24), (3, 32), (2, 40)} <= shapes
+
+
+def test_steps_per_epoch_counts_the_batches():
+    made = batches(seed=0)
+    assert [len(list(made.epoch(epoch))) for epoch in range(2)] == [made.steps_per_epoch] * 2
+    assert made.epoch(0).cardinality() == made.steps_per_epoch
+
+
+def test_stream_is_one_epoch_after_another():
+    made = batches(seed=0)
+    stream = delivered(made.stream(first_epoch=2).take(2 * made.steps_per_epoch))
+    np.testing.assert_array_equal(stream, np.concatenate([made.order(2), made.order(3)]))
+    assert made.stream().cardinality() == tf.data.INFINITE_CARDINALITY
+
+
+def test_without_labels_elements_are_inputs():
+    assert set(batches(Examples(TEXTS)).epoch(0).element_spec) == {
+        *("token_ids", "segment_ids", "padding_mask")
+    }
+
+
+def test_pairs():
+    inputs = next(iter(batches(Examples(["a b"], ["c"])).epoch(0)))
+    assert inputs["token_ids"].numpy().tolist() == [[2, 4, 5, 3, 6, 3, 0, 0]]
+    assert inputs["segment_ids"].numpy().tolist() == [[0, 0, 0, 0, 1, 1, 0, 0]]
+    assert inputs["padding_mask"].numpy().tolist() == [[1, 1, 1, 1, 1, 1, 0, 0]]
+
+
+@pytest.mark.parametrize(("labels", "dtype"), [([1, 0], tf.int32), ([1.0, 0.5], tf.float32)])
+def test_dtypes(labels, dtype):
+    inputs, spec = batches(Examples(["a", "b"], labels=labels)).epoch(0).element_spec
+    assert spec == tf.TensorSpec([None], dtype)
+    assert {entry.dtype for entry in inputs.values()} == {tf.int32}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": None}, "received batch_size=None, batch_tokens=None"),
+        ({"batch_tokens": 64}, "received batch_size=8, batch_tokens=64"),
+        ({"batch_size": 0}, "`batch_size` is 0, expected 1 or more"),
+        ({"batch_size": None, "batch_tokens": 39}, "39, less than one example of 40 tokens"),
+        ({"max_length": 2}, "`max_length` is 2, expected 3 or more"),
+        ({"examples": Examples([])}, "no examples"),
+        ({"examples": Examples(["a"], labels=["good"])}, r"Labels are names \('good'\)"),
+    ],
+)
+def test_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        batches(**settings)

@@ -1,0 +1,9 @@
+"""Callbacks for `Distiller.fit`."""
+
+from tinybert_tf.callbacks.best_student import BestStudent
+from tinybert_tf.callbacks.distillation_monitor import DistillationMonitor
+from tinybert_tf.callbacks.epoch_backup import EpochBackup
+from tinybert_tf.callbacks.progress import Progress
+from tinybert_tf.callbacks.task_evaluator import TaskEvaluator
+
+__all__ = ["BestStudent", "DistillationMonitor", "EpochBackup", "Progress", "TaskEvaluator"]

@@ -1,0 +1,62 @@
+"""A progress bar on standard error."""
+
+import sys
+
+import keras
+import rich.console
+import rich.progress
+
+
+class Progress(keras.callbacks.Callback):
+    """Shows steps, time left and the losses; prints one line an epoch. All on standard error.
+
+    It is a context manager too, which gives the terminal back however training ends.
+
+    Args:
+        title: str, what is being done.
+        epochs: int, epochs in all.
+        steps_per_epoch: int.
+    """
+
+    def __init__(self, title, epochs, steps_per_epoch):
+        super().__init__()
+        self._title, self._epochs, self._steps = title, epochs, steps_per_epoch
+
+        console = rich.console.Console(file=sys.stderr)
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("{task.fields[losses]}"),
+            console=console,
+            transient=True,
+        )
+        self._job = None
+
+    def on_train_begin(self, logs=None):
+        self._bar.start()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._job is not None:
+            self._bar.remove_task(self._job)
+        name = f"{self._title} {epoch + 1}/{self._epochs}"
+        self._job = self._bar.add_task(name, total=self._steps, losses="")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._bar.update(self._job, completed=batch + 1, losses=_in_words(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._bar.console.print(
+            f"{self._title} {epoch + 1}/{self._epochs}: {_in_words(logs)}", highlight=False
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._bar.stop()
+
+
+def _in_words(logs):
+    return "  ".join(f"{name} {value:.4g}" for name, value in logs.items())

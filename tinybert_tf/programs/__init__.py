@@ -1,0 +1,1 @@
+"""What the programs in trainers/ and tflite/ share."""

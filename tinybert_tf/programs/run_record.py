@@ -1,0 +1,159 @@
+"""What a program was asked, whether it finished, and what came out: run.json beside what it made."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import pathlib
+import platform
+import shutil
+import time
+
+from tinybert_tf.atomic import atomic_file
+
+# Settings that do not change what a run makes.
+_NOT_COMPARED = ("output", "overwrite")
+# In a model's output folder while it is trained: the best epoch so far, and the training state.
+WORKING_FOLDERS = ("best", "state")
+_PACKAGES = ("tensorflow", "tensorflow-text", "keras", "ai-edge-litert", "numpy")
+
+
+class RunRecord:
+    """The record of one program's run.
+
+    It lies in the output folder as `run.json`; beside an output file F as `F.run.json`; and an output
+    file that ends in .json is the record itself.
+
+    Args:
+        command: str, the program's name.
+        settings: the program's settings, a dataclass with `output` and, mostly, `overwrite`. Without an
+            output nothing is recorded.
+
+    Attributes:
+        result: dict of the finished run with these settings that is there already, else `None`.
+
+    Raises:
+        FileExistsError: If the output holds a run with other settings, or something that is no run.
+    """
+
+    def __init__(self, command, settings):
+        self._start = time.monotonic()
+        self.result = None
+        self._values = {
+            "command": command,
+            "settings": dataclasses.asdict(settings),
+            "status": "running",
+            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "versions": _versions(),
+        }
+        self.output = settings.output and pathlib.Path(settings.output)
+        if self.output is None:
+            return
+        self._is_folder = self.output.suffix not in (".json", ".tflite", ".tsv")
+        self._path = _record_path(self.output, self._is_folder)
+        if getattr(settings, "overwrite", False):
+            self._remove()
+        self._compare()
+        if self.result is None:
+            self._write()
+
+    def finish(self, result):
+        """Writes the result and marks the run as finished; returns the result."""
+        self._values |= {
+            "status": "finished",
+            "seconds": round(time.monotonic() - self._start, 1),
+            "result": result,
+        }
+        if self.output is not None:
+            self._write()
+        return result
+
+    def finish_model(self, result):
+        """As `finish`, for a model: what `best/` in the output folder holds becomes the model there."""
+        for path in sorted((self.output / "best").iterdir()):
+            with atomic_file(self.output / path.name) as temporary:
+                shutil.copyfile(path, temporary)
+        self.finish(result)
+        self._remove_working_folders()
+        return result
+
+    def _remove_working_folders(self):
+        for name in WORKING_FOLDERS:
+            shutil.rmtree(self.output / name, ignore_errors=True)
+
+    def _write(self):
+        with atomic_file(self._path) as temporary:
+            text = json.dumps(self._values, indent=2, ensure_ascii=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    def _compare(self):
+        old = _read(self._path)
+        if old is None:
+            self._refuse_what_is_no_run()
+            return
+        new = json.loads(json.dumps(self._values))
+        if old["command"] != new["command"]:
+            raise FileExistsError(
+                f"{self.output} holds a run of {old['command']}, not of {new['command']}. Choose "
+                "another --output, or pass --overwrite to replace it."
+            )
+        differing = _differences(old["settings"], new["settings"])
+        if differing:
+            raise FileExistsError(
+                f"{self.output} holds a run with other settings: {'; '.join(differing)}. Choose another "
+                "--output, or pass --overwrite to replace it."
+            )
+        if old["status"] == "finished" and (self._path == self.output or self.output.exists()):
+            self.result = old["result"]
+            self._remove_working_folders()
+
+    def _refuse_what_is_no_run(self):
+        is_file = self.output.exists() and not self.output.is_dir()
+        if is_file or (self.output.is_dir() and any(self.output.iterdir())):
+            raise FileExistsError(
+                f"{self.output} exists and holds no run of this package. Choose another --output."
+            )
+
+    def _remove(self):
+        if _read(self._path) is None:
+            return
+        if self._is_folder:
+            shutil.rmtree(self.output)
+        else:
+            self.output.unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
+
+
+def _record_path(output, is_folder):
+    if is_folder:
+        return output / "run.json"
+    return output if output.suffix == ".json" else output.with_name(f"{output.name}.run.json")
+
+
+def _read(path):
+    """The record at `path`, or `None` if there is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, json.JSONDecodeError):
+        return None
+    keys = {"command", "settings", "status"}
+    return values if isinstance(values, dict) and keys <= values.keys() else None
+
+
+def _differences(old, new):
+    keys = sorted((old.keys() | new.keys()) - set(_NOT_COMPARED))
+    return [
+        f"--{key.replace('_', '-')} was {old.get(key)!r} and is now {new.get(key)!r}"
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _versions():
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in ("tinybert-tf", *_PACKAGES):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    return versions

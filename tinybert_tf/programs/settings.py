@@ -1,0 +1,118 @@
+"""Settings of programs: frozen dataclasses whose fields become flags."""
+
+import dataclasses
+import pathlib
+
+REQUIRED = dataclasses.MISSING
+
+
+def setting(default=REQUIRED, help=""):
+    """A field of a settings dataclass.
+
+    Args:
+        default: the value without a flag; left out, the flag is required.
+        help: str, what `--help` says about it.
+    """
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base of every program's settings."""
+
+    def check(self):
+        """Raises ValueError or FileNotFoundError for settings that cannot work, before any work starts."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskSettings(Settings):
+    """Settings of programs that work on a task: its name, or files of your own."""
+
+    task: str | None = setting(None, "name of a task: snips, sst2")
+    data_dir: str | None = setting(None, "the task's folder, or the one above it")
+    train: str | None = setting(None, "your own training file, .tsv or .csv, also .gz")
+    dev: str | None = setting(None, "your own dev file")
+    test: str | None = setting(None, "your own test file")
+    text_column: str = setting("sentence", "column of your files that holds the text")
+    text_pair_column: str | None = setting(None, "column that holds the second text of a pair")
+    label_column: str = setting("label", "column that holds the label")
+    problem: str = setting("classification", "of your files: classification or regression")
+    max_length: int | None = setting(
+        None, "most word-pieces of an example; the task's own if unset"
+    )
+
+    def check(self):
+        files = [path for path in (self.train, self.dev, self.test) if path]
+        for path in files:
+            if not pathlib.Path(path).is_file():
+                raise FileNotFoundError(f"{path}: no such file.")
+        if self.task or not files:
+            self.load_task()
+
+    def load_task(self):
+        """The `Task` that the settings name."""
+        from tinybert_tf import data
+
+        if self.task:
+            given = self.train or self.dev or self.test
+            if given:
+                raise ValueError(
+                    f"Got --task {self.task} and a file of your own, {given}; give one or the other."
+                )
+            task = data.task(self.task, self.data_dir)
+            if self.max_length is None:
+                return task
+            return dataclasses.replace(task, max_length=self.max_length)
+        return data.task(
+            train=self.train,
+            dev=self.dev,
+            test=self.test,
+            text_column=self.text_column,
+            text_pair_column=self.text_pair_column,
+            label_column=self.label_column,
+            problem=self.problem,
+            max_length=self.max_length or 128,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingSettings(TaskSettings):
+    """Settings of programs that train on a task."""
+
+    output: str = setting(help="folder to write; a run that is there is continued")
+    batch_size: int | None = setting(
+        None, "examples a step; 32 if neither this nor the next is set"
+    )
+    batch_tokens: int | None = setting(None, "word-pieces a step, padding included, instead")
+    warmup: float = setting(0.1, "share of the steps in which the learning rate rises")
+    weight_decay: float = setting(0.01, "decoupled weight decay")
+    clip_norm: float = setting(1.0, "largest norm of the gradient")
+    compat: str = setting("paper", "whose defaults: paper, or reference (the released program)")
+    seed: int = setting(0, "of weights, data order and dropout")
+    overwrite: bool = setting(False, "replace the run that is in the output folder")
+
+    def check(self):
+        super().check()
+        if self.train and not self.dev:
+            raise ValueError(
+                f"Got --train {self.train} without --dev; training goes by the dev file."
+            )
+
+    def train_batches(self, task, model):
+        """The task's training batches for a model."""
+        return task.train(
+            model, batch_size=self.batch_size, batch_tokens=self.batch_tokens, seed=self.seed
+        )
+
+    def optimizer(self, learning_rate, total_steps=None):
+        """AdamW with these settings: warm-up and decay over `total_steps`, or a constant rate."""
+        from tinybert_tf.distillation import adamw
+
+        return adamw(
+            learning_rate,
+            warmup=self.warmup if total_steps else 0.0,
+            total_steps=total_steps,
+            weight_decay=self.weight_decay,
+            clip_norm=self.clip_norm,
+            compat=self.compat,
+        )

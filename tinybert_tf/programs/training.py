@@ -1,0 +1,47 @@
+"""The part of a training program that is the same in every stage."""
+
+
+def train_stage(distiller, batches, title, epochs, state, callbacks=()):
+    """Runs the epochs of one stage that are left, with a progress bar, and keeps the state after each.
+
+    Args:
+        distiller: `Distiller`, compiled.
+        batches: `ExampleBatches`.
+        title: str, the stage's name for the progress bar.
+        epochs: int, epochs of the whole stage.
+        state: path-like, where the training state is kept.
+        callbacks: further callbacks; they see each epoch before the state is written.
+
+    Returns:
+        List of dicts, the logs of each epoch of the stage, those of earlier runs too.
+
+    Raises:
+        FloatingPointError: If training stopped because a loss was no finite number.
+    """
+    from tinybert_tf import callbacks as cb
+
+    distiller.prepare(batches.epoch(0).element_spec[0])
+    backup = cb.EpochBackup(state)
+    first = backup.restore(distiller)
+    progress = cb.Progress(title, epochs, batches.steps_per_epoch)
+    if first < epochs:
+        with progress:
+            distiller.fit(
+                batches,
+                epochs=epochs,
+                initial_epoch=first,
+                callbacks=[*callbacks, progress, backup],
+                verbose=0,
+            )
+        if distiller.stop_training:
+            raise FloatingPointError(
+                f"The {title} stopped: a loss is not a finite number. Lower the learning rate."
+            )
+    return backup.epoch_logs
+
+
+def is_folder(name):
+    """Whether a --student or --teacher means a folder rather than a preset."""
+    from tinybert_tf.models import PRESETS
+
+    return name not in PRESETS

@@ -1,0 +1,76 @@
+"""Fine-tunes a BERT on a task, so that it can teach.
+
+    tinybert-tf finetune-teacher --teacher bert-base-uncased --task sst2 --data-dir glue --output runs/sst2/teacher
+
+`--teacher` is a model folder, or a preset to train from scratch with the word-pieces of `--vocabulary`.
+The best epoch on the dev split is kept.
+"""
+
+import dataclasses
+
+from tinybert_tf.programs.run_record import RunRecord
+from tinybert_tf.programs.settings import TrainingSettings, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinetuneTeacherSettings(TrainingSettings):
+    """Settings of `finetune-teacher`."""
+
+    teacher: str = setting(help="model folder to fine-tune, or a preset to train from scratch")
+    vocabulary: str | None = setting(None, "vocab.txt for a preset")
+    head: str = setting("bert", "bert, or tinybert_relu as in the released TinyBERT checkpoints")
+    epochs: int = setting(3, "passes over the training split")
+    learning_rate: float = setting(3e-5, "the highest rate")
+
+
+def run(settings):
+    """Fine-tunes; returns the dev metrics of the best epoch and the logs of all."""
+    record = RunRecord("finetune-teacher", settings)
+    if record.result is not None:
+        return record.result
+
+    import keras
+
+    import tinybert_tf as tb
+    from tinybert_tf.programs.training import train_stage
+
+    keras.utils.set_random_seed(settings.seed)
+    task = settings.load_task()
+    model = make_model(settings, task)
+    batches = settings.train_batches(task, model)
+
+    distiller = tb.Distiller(None, model)
+    distiller.compile(
+        tb.PredictionObjective(task.problem, prediction_weight=0.0, label_weight=1.0),
+        settings.optimizer(settings.learning_rate, settings.epochs * batches.steps_per_epoch),
+    )
+    best = tb.callbacks.BestStudent(record.output / "best", f"dev_{task.metrics[0]}")
+    logs = train_stage(
+        distiller,
+        batches,
+        "fine-tuning",
+        settings.epochs,
+        record.output / "state",
+        [tb.callbacks.TaskEvaluator(task), tb.callbacks.DistillationMonitor(), best],
+    )
+    return record.finish_model({"dev": best.metrics, "epochs": logs})
+
+
+def make_model(settings, task):
+    """The model to fine-tune: a folder's encoder, or a preset's, under a head for the task."""
+    import tinybert_tf as tb
+    from tinybert_tf.programs.training import is_folder
+
+    head = {"labels": task.labels, "problem": task.problem, "head": settings.head}
+    if is_folder(settings.teacher):
+        return tb.BertClassifier.from_encoder(tb.load(settings.teacher), **head)
+    if settings.vocabulary is None:
+        raise ValueError(f"The preset {settings.teacher} has no word-pieces; give --vocabulary.")
+    vocabulary = tb.Vocabulary.from_file(settings.vocabulary)
+    return tb.BertClassifier.from_preset(settings.teacher, vocabulary=vocabulary, **head)
+
+
+if __name__ == "__main__":
+    from tinybert_tf.cli import main
+
+    main(["finetune-teacher"])

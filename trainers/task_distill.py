@@ -1,0 +1,148 @@
+"""Distils a fine-tuned teacher into a student: intermediate stage, then prediction stage.
+
+    tinybert-tf task-distill --teacher runs/sst2/teacher --student tinybert_4l_312d --task sst2 --data-dir glue \\
+        --output runs/sst2/student
+
+`--student` is a preset or a model folder. Of the prediction stage the best epoch on the dev split is kept.
+`--intermediate-epochs 0 --prediction-weight 0 --label-weight 1` trains the same student on labels alone.
+"""
+
+import dataclasses
+
+from tinybert_tf.programs.run_record import RunRecord
+from tinybert_tf.programs.settings import TrainingSettings, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskDistillSettings(TrainingSettings):
+    """Settings of `task-distill`."""
+
+    teacher: str = setting(help="model folder, fine-tuned on the task")
+    student: str = setting("tinybert_4l_312d", "preset, or model folder to go on from")
+    initialize: str = setting(
+        "teacher_pca", "start of a preset's embeddings: teacher_pca or random"
+    )
+    head: str = setting("bert", "of a preset: bert or tinybert_relu")
+    layer_mapping: str = setting("uniform", "uniform, top, bottom, or teacher layers like 3,6,9,12")
+    projection: str | None = setting(
+        None, "embedding_and_shared, shared, per_layer or identity; by --compat if unset"
+    )
+    intermediate_epochs: int = setting(10, "passes of the intermediate stage")
+    intermediate_learning_rate: float = setting(5e-5, "its constant rate")
+    prediction_epochs: int = setting(3, "passes of the prediction stage")
+    prediction_learning_rate: float = setting(3e-5, "its highest rate")
+    temperature: float = setting(1.0, "divides both logits in the prediction loss")
+    prediction_weight: float = setting(1.0, "weight of the teacher's predictions")
+    label_weight: float = setting(0.0, "weight of the true labels")
+
+    def check(self):
+        super().check()
+        if self.initialize not in ("teacher_pca", "random"):
+            raise ValueError(f"--initialize is {self.initialize}, expected teacher_pca or random.")
+
+
+def run(settings):
+    """Distils; returns dev metrics of teacher and student and the logs of both stages."""
+    record = RunRecord("task-distill", settings)
+    if record.result is not None:
+        return record.result
+
+    import keras
+
+    import tinybert_tf as tb
+    from tinybert_tf.programs.training import train_stage
+
+    keras.utils.set_random_seed(settings.seed)
+    task = settings.load_task()
+    teacher = tb.load(settings.teacher)
+    if not hasattr(teacher, "labels"):
+        raise ValueError(
+            f"{settings.teacher} has no classifier; make a teacher of it with finetune-teacher first."
+        )
+    student, projection_start = make_student(settings, teacher)
+    batches = settings.train_batches(task, student)
+    distiller = tb.Distiller(teacher, student)
+    monitor = tb.callbacks.DistillationMonitor(record.output / "logs", task)
+    teacher_dev = monitor.measure_teacher(teacher)
+
+    intermediate = []
+    if settings.intermediate_epochs:
+        distiller.compile(
+            intermediate_objective(settings),
+            settings.optimizer(settings.intermediate_learning_rate),
+        )
+        distiller.prepare(batches.epoch(0).element_spec[0])
+        if projection_start is not None:
+            distiller.projection.set_affine(*projection_start)
+        intermediate = train_stage(
+            distiller,
+            batches,
+            "intermediate stage",
+            settings.intermediate_epochs,
+            record.output / "state" / "intermediate",
+            [monitor],
+        )
+
+    total_steps = settings.prediction_epochs * batches.steps_per_epoch
+    distiller.compile(
+        tb.PredictionObjective(
+            task.problem,
+            temperature=settings.temperature,
+            prediction_weight=settings.prediction_weight,
+            label_weight=settings.label_weight,
+            compat=settings.compat,
+        ),
+        settings.optimizer(settings.prediction_learning_rate, total_steps),
+    )
+    best = tb.callbacks.BestStudent(record.output / "best", f"dev_{task.metrics[0]}")
+    prediction = train_stage(
+        distiller,
+        batches,
+        "prediction stage",
+        settings.prediction_epochs,
+        record.output / "state" / "prediction",
+        [tb.callbacks.TaskEvaluator(task), monitor, best],
+    )
+    return record.finish_model(
+        {
+            "dev": best.metrics,
+            "teacher_dev": teacher_dev,
+            "intermediate_epochs": intermediate,
+            "prediction_epochs": prediction,
+        }
+    )
+
+
+def make_student(settings, teacher):
+    """The student with the teacher's labels, and where its projection should start (or `None`)."""
+    import tinybert_tf as tb
+    from tinybert_tf.programs.training import is_folder
+
+    head = {"labels": teacher.labels, "problem": teacher.problem}
+    if is_folder(settings.student):
+        student = tb.load(settings.student)
+        if getattr(student, "labels", None) != teacher.labels:
+            student = tb.BertClassifier.from_encoder(student, **head)
+        return student, None
+    student = tb.BertClassifier.from_preset(
+        settings.student, vocabulary=teacher.vocabulary, head=settings.head, **head
+    )
+    if settings.initialize == "random":
+        return student, None
+    return student, tb.initialize_from_teacher_pca(student, teacher)
+
+
+def intermediate_objective(settings):
+    """The objective of the first stage."""
+    import tinybert_tf as tb
+
+    mapping = settings.layer_mapping
+    if mapping[0].isdigit():
+        mapping = [int(layer) for layer in mapping.split(",")]
+    return tb.IntermediateObjective(mapping, settings.projection, compat=settings.compat)
+
+
+if __name__ == "__main__":
+    from tinybert_tf.cli import main
+
+    main(["task-distill"])
