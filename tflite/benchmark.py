@@ -1,12 +1,13 @@
 """Measures latency, load time, memory and size of a .tflite file on this machine.
 
-    tinybert-tf benchmark --model sst2.tflite --against float32.tflite --lengths '[32, 128]'
+    tinybert-tf benchmark --model sst2.tflite --against float32.tflite --lengths 32 128
 
 With `--against`, both files run in turns and the result holds the ratios of the first to the
 second. On a machine without TensorFlow: `python -m tinybert_tf.edge.benchmark sst2.tflite`.
 """
 
 import dataclasses
+import sys
 
 from tinybert_tf.programs.run_record import RunRecord
 from tinybert_tf.programs.settings import Settings, setting
@@ -29,10 +30,11 @@ def run(settings):
     """Measures; returns what was measured of each file, and the ratios."""
     record = RunRecord("benchmark", settings)  # Not looked at: every measurement is a new one.
 
-    from tinybert_tf.edge.benchmark import benchmark_many
+    from tinybert_tf.edge.benchmark import benchmark_many, format_table
 
     paths = [path for path in (settings.against, settings.model) if path is not None]
     result = benchmark_many(paths, settings.lengths, settings.threads, settings.runs)
+    sys.stderr.write(format_table(result))
     return record.finish(result)
 
 

@@ -9,7 +9,7 @@ import tempfile
 
 @contextlib.contextmanager
 def atomic_file(path):
-    """Gives a temporary path beside `path`; moves it onto `path` when the block ends without an error.
+    """Gives a temporary path; moves it onto `path` when the block ends without an error.
 
     Args:
         path: str or path-like, the file to write. Missing parent folders are made.
@@ -38,7 +38,7 @@ def atomic_file(path):
 
 @contextlib.contextmanager
 def atomic_folder(path):
-    """Gives a temporary folder beside `path`; it takes the place of `path` when the block ends without an error.
+    """Gives a temporary folder that takes the place of `path` when the block ends without error.
 
     Args:
         path: str or path-like, the folder to write. A folder already there is replaced.
@@ -61,7 +61,7 @@ def atomic_folder(path):
 
 
 def _replace_folder(new, path):
-    """Renames `new` to `path`; a rename cannot replace a folder with files, so the old one steps aside first."""
+    """Renames `new` to `path`; a folder that is in the way steps aside first."""
     if not path.exists():
         os.rename(new, path)
         return

@@ -67,8 +67,8 @@ def main(arguments=None):
     """Runs a command.
 
     Args:
-        arguments: list of str without the program's name; `None` takes the process's own. A list with
-            a command alone takes the process's flags, for programs that are run as files.
+        arguments: list of str without the program's name; `None` takes the process's own. A list
+            with a command alone takes the process's flags, for programs that are run as files.
 
     Returns:
         Does not return: exits with 0 (done), 1 (failed), 2 (wrong usage) or 130 (interrupted).
@@ -97,7 +97,7 @@ def _run(arguments):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _reporting(command, namespace.debug) as status:
         status.append(WRONG_USAGE)
-        settings = make_settings(command, {k: v for k, v in vars(namespace).items()})
+        settings = make_settings(command, vars(namespace))
         settings.check()
         status.append(FAILED)
         result = program.run(settings)
@@ -118,7 +118,28 @@ def make_settings(command, values):
     """
     settings = settings_class(command)
     names = {field.name for field in dataclasses.fields(settings)}
-    return settings(**{name: value for name, value in values.items() if name in names})
+    values = {name: value for name, value in values.items() if name in names}
+    return settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def parse_settings(command, values):
+    """The settings of a command from values of a file, converted as flags are.
+
+    Args:
+        command: str, a key of `COMMANDS`.
+        values: dict of setting to value.
+
+    Returns:
+        An instance of the program's settings dataclass.
+
+    Raises:
+        ValueError: If a value has the wrong type or a required setting is missing.
+    """
+    parser = _parser(command, importlib.import_module(COMMANDS[command][0]), exit_on_error=False)
+    try:
+        return make_settings(command, vars(parser.parse_object(values)))
+    except Exception as error:
+        raise ValueError(f"{command}: {error}") from error
 
 
 def settings_class(command):
@@ -127,10 +148,11 @@ def settings_class(command):
     return getattr(importlib.import_module(module), name)
 
 
-def _parser(command, program):
+def _parser(command, program, **options):
     import jsonargparse
 
     parser = jsonargparse.ArgumentParser(
+        **options,
         prog=f"tinybert-tf {command}",
         description=program.__doc__,
         formatter_class=_HelpFormatter,
@@ -244,7 +266,7 @@ def _rows(result, prefix=""):
 
 
 class _HelpFormatter:
-    """Made below: the base class is jsonargparse's, which is imported only when a command needs it."""
+    """Made below, so that jsonargparse is imported only when a command needs it."""
 
     def __new__(cls, *args, **kwargs):
         import argparse

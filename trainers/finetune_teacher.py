@@ -1,9 +1,10 @@
 """Fine-tunes a BERT on a task, so that it can teach.
 
-    tinybert-tf finetune-teacher --teacher bert-base-uncased --task sst2 --data-dir glue --output runs/sst2/teacher
+    tinybert-tf finetune-teacher --teacher bert-base-uncased --task sst2 --data-dir glue --output
+    runs/sst2/teacher
 
-`--teacher` is a model folder, or a preset to train from scratch with the word-pieces of `--vocabulary`.
-The best epoch on the dev split is kept.
+`--teacher` is a model folder, or a preset to train from scratch with the word-pieces of
+`--vocabulary`. The best epoch on the dev split is kept.
 """
 
 import dataclasses

@@ -1,10 +1,13 @@
 """Distils a fine-tuned teacher into a student: intermediate stage, then prediction stage.
 
-    tinybert-tf task-distill --teacher runs/sst2/teacher --student tinybert_4l_312d --task sst2 --data-dir glue \\
+    tinybert-tf task-distill --teacher runs/sst2/teacher --student tinybert_4l_312d --task sst2
+    --data-dir glue \\
         --output runs/sst2/student
 
-`--student` is a preset or a model folder. Of the prediction stage the best epoch on the dev split is kept.
-`--intermediate-epochs 0 --prediction-weight 0 --label-weight 1` trains the same student on labels alone.
+`--student` is a preset or a model folder. Of the prediction stage the best epoch on the dev split
+is kept.
+`--intermediate-epochs 0 --prediction-weight 0 --label-weight 1` trains the same student on labels
+alone.
 """
 
 import dataclasses
@@ -57,7 +60,7 @@ def run(settings):
     teacher = tb.load(settings.teacher)
     if not hasattr(teacher, "labels"):
         raise ValueError(
-            f"{settings.teacher} has no classifier; make a teacher of it with finetune-teacher first."
+            f"{settings.teacher} has no classifier; fine-tune it with finetune-teacher first."
         )
     student, projection_start = make_student(settings, teacher)
     batches = settings.train_batches(task, student)

@@ -64,6 +64,14 @@ def test_batches_mix_examples_anew():
     assert not np.array_equal(np.sort(rows[0]), np.arange(8))
 
 
+def test_batches_come_in_another_order():
+    made = batches(seed=0)
+    first, second = (
+        [inputs["token_ids"].shape[1] for inputs, _ in made.epoch(epoch)] for epoch in range(2)
+    )
+    assert first != second and sorted(first) == sorted(second)
+
+
 def test_without_seed_examples_keep_their_order():
     np.testing.assert_array_equal(batches(pad_to=40).order(0), np.arange(200))
 

@@ -1,4 +1,4 @@
-"""The authors' released program and this package compute the same: states, maps, losses, gradients."""
+"""The released program and this package compute the same states, maps, losses, gradients."""
 
 import json
 import pathlib

@@ -12,8 +12,8 @@ from tinybert_tf.checkpoints.model_folder import write_files
 class BestStudent(keras.callbacks.Callback):
     """Writes the student's folder after each epoch that is better than all before.
 
-    `metrics.json` in the folder holds the epoch and its metrics, so that a continued run knows what it has
-    to beat. The folder is replaced whole, never half.
+    `metrics.json` in the folder holds the epoch and its metrics, so that a continued run knows
+    what it has to beat. The folder is replaced whole, never half.
 
     Args:
         folder: str or path-like.

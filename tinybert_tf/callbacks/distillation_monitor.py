@@ -13,9 +13,10 @@ from tinybert_tf.evaluation import evaluate
 class DistillationMonitor(keras.callbacks.Callback):
     """Writes each loss term to TensorBoard and warns about what makes a run worthless.
 
-    It warns when the teacher is no better on the dev split than guessing; when a loss is not a number,
-    and then stops training; and when a dev metric appears while the objective trains no head, where it
-    says nothing about the student.
+    It warns when the teacher is no better on the dev split than guessing; when a loss is not a
+    number,
+    and then stops training; and when a dev metric appears while the objective trains no head,
+    where it says nothing about the student.
 
     Args:
         log_dir: str or path-like for TensorBoard, or `None`.
@@ -33,16 +34,16 @@ class DistillationMonitor(keras.callbacks.Callback):
         self._warned = set()
 
     def measure_teacher(self, teacher):
-        """Measures a teacher on the task's dev split, once; warns if it is at chance. Returns its metrics."""
+        """Returns a teacher's dev metrics, measured once; warns if they are at chance."""
         if self.teacher_metrics is None:
             self.teacher_metrics = evaluate(teacher, self._task)
             metric = self._task.metrics[0]
             value, chance = self.teacher_metrics[metric], chance_level(self._task)
             if value <= chance + 0.02:
                 self._warn(
-                    f"The teacher's dev {metric} is {value:.3f}, and guessing gives {chance:.3f}: the "
-                    "student would learn noise. Fine-tune the teacher on this task first, and check that "
-                    "its labels mean the same as the data's."
+                    f"The teacher's dev {metric} is {value:.3f}, and guessing gives {chance:.3f}: "
+                    "the student would learn noise. Fine-tune the teacher on this task first, and "
+                    "check that its labels mean the same as the data's."
                 )
         return self.teacher_metrics
 
@@ -54,8 +55,8 @@ class DistillationMonitor(keras.callbacks.Callback):
         bad = [name for name, value in logs.items() if not math.isfinite(value)]
         if bad:
             self._warn(
-                f"{', '.join(bad)} is not a finite number at step {batch + 1}; training stops. Lower the "
-                "learning rate, or train the student in float32."
+                f"{', '.join(bad)} is not a finite number at step {batch + 1}; training stops. "
+                "Lower the learning rate, or train the student in float32."
             )
             self.model.stop_training = True
 
@@ -63,8 +64,8 @@ class DistillationMonitor(keras.callbacks.Callback):
         no_head = "prediction_loss" not in logs and "label_loss" not in logs
         if no_head and any(name.startswith("dev_") for name in logs):
             self._warn(
-                "The intermediate stage trains no head, so the student's dev metric is at chance and says "
-                "nothing about it. Read it after the prediction stage."
+                "The intermediate stage trains no head, so the student's dev metric is at chance "
+                "and says nothing about it. Read it after the prediction stage."
             )
         if self._writer is None:
             return
@@ -80,7 +81,7 @@ class DistillationMonitor(keras.callbacks.Callback):
 
 
 def chance_level(task, split="dev"):
-    """What the task's first metric gives without reading the texts: the share of the commonest class, or 0."""
+    """What guessing gives in the task's first metric: the share of the commonest class, or 0."""
     labels = task.examples(split).labels
     if task.problem == "regression":
         return 0.0

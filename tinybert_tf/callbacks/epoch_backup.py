@@ -13,8 +13,8 @@ from tinybert_tf.atomic import atomic_folder
 class EpochBackup(keras.callbacks.Callback):
     """Saves the whole training state after each epoch, so that the same run can be continued.
 
-    The state is the student, the projection, the optimizer with its step, the random generators and the
-    logs of the epochs so far. It is written beside the old state and takes its place whole.
+    The state is the student, the projection, the optimizer with its step, the random generators
+    and the logs of the epochs so far. It is written beside the old state and takes its place whole.
 
     Args:
         folder: str or path-like.
@@ -22,7 +22,8 @@ class EpochBackup(keras.callbacks.Callback):
     Example:
         backup = EpochBackup("run/state")
         distiller.prepare(spec)
-        distiller.fit(batches, epochs=3, initial_epoch=backup.restore(distiller), callbacks=[backup])
+        distiller.fit(batches, epochs=3, initial_epoch=backup.restore(distiller),
+        callbacks=[backup])
     """
 
     def __init__(self, folder):

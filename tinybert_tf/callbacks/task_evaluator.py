@@ -6,7 +6,7 @@ from tinybert_tf.evaluation import Predictor, task_metrics
 
 
 class TaskEvaluator(keras.callbacks.Callback):
-    """Adds the student's metrics on the dev split to the logs of each epoch, as `dev_accuracy` and so on.
+    """Adds the student's dev metrics to the logs of each epoch, as `dev_accuracy` and so on.
 
     Put it before callbacks that read them, such as `BestStudent`.
 

@@ -16,7 +16,8 @@ def load(folder, dtype=None):
     """Reads a model folder in Hugging Face's layout.
 
     Args:
-        folder: str or path-like with `config.json`, `model.safetensors` and, where known, `vocab.txt`.
+        folder: str or path-like with `config.json`, `model.safetensors` and, where known,
+            `vocab.txt`.
         dtype: a Keras dtype policy for the model; the variables are converted to it.
 
     Returns:

@@ -10,19 +10,22 @@ from tinybert_tf.distillation.projection import Projection
 class Distiller(keras.Model):
     """Trains a student towards what a teacher computes on the same inputs.
 
-    A step runs the student once and the teacher once. The teacher is frozen and runs without dropout.
-    Under a `tf.distribute` strategy every loss is the mean over the examples of the global batch, so
-    any number of replicas takes the same step.
+    A step runs the student once and the teacher once. The teacher is frozen and runs without
+    dropout.
+    Under a `tf.distribute` strategy every loss is the mean over the examples of the global batch,
+    so any number of replicas takes the same step.
 
     Args:
-        teacher: `keras.Model`, or `None` for objectives that learn from labels alone. Its output is a
+        teacher: `keras.Model`, or `None` for objectives that learn from labels alone. Its output
+            is a
             mapping with what the objective compares: `logits`, `hidden_states`, `attention_logits`.
             Its `trainable` is set to False.
         student: `keras.Model` with the same kind of output.
         name: str.
 
     Raises:
-        ValueError: If teacher and student count tokens in different vocabularies or have other labels.
+        ValueError: If teacher and student count tokens in different vocabularies or have other
+        labels.
 
     Example:
         distiller = Distiller(teacher, student)
@@ -46,13 +49,15 @@ class Distiller(keras.Model):
         """Sets what to learn and how; call it again for the next stage.
 
         Args:
-            objective: `IntermediateObjective`, `PredictionObjective` or an object with their attributes.
+            objective: `IntermediateObjective`, `PredictionObjective` or an object with their
+                attributes.
             optimizer: a Keras optimizer; see `adamw`.
             jit_compile: whether to compile the step with XLA.
             **kwargs: `steps_per_execution`, `run_eagerly`, ... as for `keras.Model.compile`.
 
         Raises:
-            ValueError: If the objective needs a teacher and there is none, or labels cannot be compared.
+            ValueError: If the objective needs a teacher and there is none, or labels cannot be
+            compared.
         """
         if objective.needs_teacher and self.teacher is None:
             raise ValueError(
@@ -183,7 +188,7 @@ def _inputs_of(data):
 
 
 def _dense(gradient):
-    """An embedding's gradient comes as the rows that were looked up; the optimizer wants the table."""
+    """The gradient of a whole table, where TensorFlow gives only the rows looked up."""
     return tf.convert_to_tensor(gradient)
 
 
@@ -197,8 +202,8 @@ def _check_vocabularies(teacher, student):
         return
     raise ValueError(
         f"Teacher and student have different vocabularies ({len(theirs)} tokens, lower_case "
-        f"{theirs.lower_case}; {len(ours)} tokens, lower_case {ours.lower_case}), so the same ids mean "
-        "other words to them. Make the student with `vocabulary=teacher.vocabulary`."
+        f"{theirs.lower_case}; {len(ours)} tokens, lower_case {ours.lower_case}), so the same ids "
+        "mean other words to them. Make the student with `vocabulary=teacher.vocabulary`."
     )
 
 
@@ -206,6 +211,6 @@ def _check_labels(teacher, student):
     ours, theirs = (getattr(model, "labels", None) for model in (student, teacher))
     if ours is not None and theirs is not None and ours != theirs:
         raise ValueError(
-            f"The teacher's labels are {', '.join(theirs)}, the student's {', '.join(ours)}; they must "
-            "be the same in the same order. Make the student with `labels=teacher.labels`."
+            f"The teacher's labels are {', '.join(theirs)}, the student's {', '.join(ours)}; they "
+            "must be the same in the same order. Make the student with `labels=teacher.labels`."
         )

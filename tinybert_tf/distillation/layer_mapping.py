@@ -11,8 +11,8 @@ def resolve_layer_mapping(layer_mapping, num_student_layers, num_teacher_layers)
     """The teacher layer of each student layer; layers count from 1.
 
     Args:
-        layer_mapping: "uniform" (m·N/M, rounded half up), "top" (the last M), "bottom" (the first M), or a
-            sequence of `num_student_layers` ints.
+        layer_mapping: "uniform" (m·N/M, rounded half up), "top" (the last M), "bottom" (the first
+            M), or a sequence of `num_student_layers` ints.
         num_student_layers: int, M.
         num_teacher_layers: int, N.
 

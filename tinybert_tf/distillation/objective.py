@@ -6,15 +6,15 @@ from tinybert_tf.distillation.layer_mapping import resolve_layer_mapping
 
 
 class IntermediateObjective:
-    """Attention, hidden-state and embedding losses: the intermediate stage and general distillation.
+    """Attention, hidden and embedding losses: the intermediate stage, general distillation.
 
     Args:
         layer_mapping: "uniform", "top", "bottom" or a list of teacher layers; see
             `resolve_layer_mapping`.
         projection: a mode of `Projection`; `None` takes "embedding_and_shared", or "shared" under
             `compat="reference"`.
-        attention_weight: float, weight of the sum over layers of the attention losses; a term of weight
-            0 is not computed.
+        attention_weight: float, weight of the sum over layers of the attention losses; a term of
+            weight 0 is not computed.
         hidden_weight: float, likewise for the hidden states of the layers.
         embedding_weight: float, for the embedding output.
         compat: "paper" (only real tokens count) or "reference" (as the released program: padded
@@ -57,7 +57,8 @@ class IntermediateObjective:
         """The terms, unreduced.
 
         Args:
-            inputs: mapping; its `padding_mask`, int tensor `(batch, length)`, is used if it is there.
+            inputs: mapping; its `padding_mask`, int tensor `(batch, length)`, is used if it is
+                there.
             labels: not used.
             teacher: mapping of the teacher's outputs.
             student: mapping of the student's outputs.
@@ -109,8 +110,8 @@ class PredictionObjective:
         scale_by_temperature_squared: whether to multiply the loss by temperature².
         prediction_weight: float, weight of the teacher's predictions; at 0 no teacher is run.
         label_weight: float, weight of the true labels.
-        compat: "paper", or "reference": the loss is also averaged over classes, and regression learns
-            from the labels, as the released program does.
+        compat: "paper", or "reference": the loss is also averaged over classes, and regression
+            learns from the labels, as the released program does.
 
     Raises:
         ValueError: If an argument is unknown or negative, or both weights are 0.

@@ -45,12 +45,14 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 class BertAdamW(keras.optimizers.AdamW):
     """Adam with decoupled weight decay through TensorFlow's fused kernel.
 
-    Keras' own update reads and writes every variable a dozen times, which on a processor takes longer
+    Keras' own update reads and writes every variable a dozen times, which on a processor takes
+    longer
     than the small student's gradient. Gradients are clipped after they have been summed over the
     replicas, so that several devices take the step that one would take.
 
     Args:
-        bias_correction: whether to divide the moments by 1 - beta^step. The released program does not.
+        bias_correction: whether to divide the moments by 1 - beta^step. The released program does
+            not.
         **kwargs: as for `keras.optimizers.AdamW`.
     """
 
@@ -105,8 +107,8 @@ def adamw(
         weight_decay: float, decoupled decay a step, times the rate.
         clip_norm: float, the largest norm of all gradients together ("paper") or of each tensor
             ("reference"); `None` does not clip.
-        compat: "paper", or "reference": as the released program, no bias correction, the first warm-up
-            step has rate 0, gradients are clipped one by one.
+        compat: "paper", or "reference": as the released program, no bias correction, the first
+            warm-up step has rate 0, gradients are clipped one by one.
 
     Returns:
         `BertAdamW`.

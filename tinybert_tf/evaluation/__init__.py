@@ -1,5 +1,11 @@
 """What a model predicts, and how well."""
 
-from tinybert_tf.evaluation.predictions import Predictor, evaluate, predict, task_metrics
+from tinybert_tf.evaluation.predictions import (
+    Predictor,
+    evaluate,
+    predict,
+    task_metrics,
+    to_outputs,
+)
 
-__all__ = ["Predictor", "evaluate", "predict", "task_metrics"]
+__all__ = ["Predictor", "evaluate", "predict", "task_metrics", "to_outputs"]

@@ -40,6 +40,19 @@ def predict(model, batches):
     return Predictor(model)(batches)
 
 
+def to_outputs(logits, problem):
+    """What a reader wants of logits: probabilities of classes, or the scores as they are.
+
+    Args:
+        logits: float array `(num_examples, num_labels)`.
+        problem: "classification" or "regression".
+    """
+    if problem == "regression":
+        return logits
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
 def task_metrics(task, labels, outputs, label_names):
     """The metrics of a task.
 

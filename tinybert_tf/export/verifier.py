@@ -44,7 +44,7 @@ def verify(model, path, task, split="dev"):
         )
     examples = task.examples(split)
     logits = np.asarray(predict(model, getattr(task, split)(model)), np.float32)
-    outputs = _outputs(model, logits), predict_file(edge_model, examples, task.max_length)
+    outputs = to_outputs(logits, model.problem), predict_file(edge_model, examples, task.max_length)
     _check_finite(outputs[1], path, examples)
     differences = _differences(model, logits, outputs[1])
     answers = [probabilities.argmax(axis=1) for probabilities in outputs]
@@ -70,14 +70,6 @@ def _check_finite(outputs, path, examples):
 
 def _is_score(model):
     return model.problem == "regression"
-
-
-def _outputs(model, logits):
-    """What the file gives: probabilities, or the score itself."""
-    if _is_score(model):
-        return logits
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _differences(model, logits, file_outputs):

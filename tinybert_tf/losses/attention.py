@@ -11,8 +11,8 @@ def attention_loss(teacher_logits, student_logits, padding_mask=None):
     Args:
         teacher_logits: float tensor `(batch, num_heads, length, length)`.
         student_logits: float tensor of the same shape.
-        padding_mask: int or bool tensor `(batch, length)`, 1 at real tokens: only pairs of a real query
-            and a real key count. `None` counts every position.
+        padding_mask: int or bool tensor `(batch, length)`, 1 at real tokens: only pairs of a real
+            query and a real key count. `None` counts every position.
 
     Returns:
         Float tensor `(batch,)`, float32 or wider: one loss per example, unreduced.
@@ -33,7 +33,7 @@ def attention_loss(teacher_logits, student_logits, padding_mask=None):
 
 
 def zero_masked_logits(attention_logits):
-    """Sets attention logits of -100 and less to 0, as the authors' released program does before comparing.
+    """Sets attention logits of -100 and less to 0, as the released program does.
 
     Args:
         attention_logits: float tensor `(batch, num_heads, length, length)`.

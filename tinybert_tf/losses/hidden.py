@@ -11,7 +11,8 @@ def hidden_loss(teacher_states, student_states, padding_mask=None):
     Args:
         teacher_states: float tensor `(batch, length, hidden_dim)`.
         student_states: float tensor of the same shape: the student's states after projection.
-        padding_mask: int or bool tensor `(batch, length)`, 1 at real tokens. `None` counts every position.
+        padding_mask: int or bool tensor `(batch, length)`, 1 at real tokens. `None` counts every
+            position.
 
     Returns:
         Float tensor `(batch,)`, float32 or wider: one loss per example, unreduced.

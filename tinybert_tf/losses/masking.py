@@ -16,7 +16,7 @@ def check_same_shape(what, teacher, student):
 
 
 def at_least_float32(*tensors):
-    """The tensors in one dtype, float32 or wider, so that sums of squares neither overflow nor vanish."""
+    """The tensors in one dtype, float32 or wider, where squares neither overflow nor vanish."""
     dtypes = [keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors]
     dtype = "float64" if "float64" in dtypes else "float32"
     return tuple(ops.cast(tensor, dtype) for tensor in tensors)

@@ -17,9 +17,10 @@ class BertClassifier(keras.Model):
 
     Args:
         config: `BertConfig` of the encoder.
-        labels: sequence of str, the class names in the order of the logits; for regression one name.
-        head: "bert", Dense(dropout(pooled)), or "tinybert_relu", Dense(relu(pooled)), which the released
-            TinyBERT task checkpoints were trained with.
+        labels: sequence of str, the class names in the order of the logits; for regression one
+            name.
+        head: "bert", Dense(dropout(pooled)), or "tinybert_relu", Dense(relu(pooled)), which the
+            released TinyBERT task checkpoints were trained with.
         problem: "classification" or "regression".
         vocabulary: `Vocabulary`, or `None` where it is not known.
         dtype: a Keras dtype policy.

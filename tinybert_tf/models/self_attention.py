@@ -17,8 +17,8 @@ class SelfAttention(keras.layers.Layer):
 
     Call:
         hidden: float tensor `(batch, length, hidden_dim)`.
-        mask_bias: float tensor `(batch, 1, 1, length)`, added to the logits: 0 at real tokens, a large
-            negative number at padding.
+        mask_bias: float tensor `(batch, 1, 1, length)`, added to the logits: 0 at real tokens, a
+            large negative number at padding.
         Returns `(context, attention_logits)`: float tensors `(batch, length, hidden_dim)` and
         `(batch, num_heads, length, length)`, the second before softmax with the bias added.
     """

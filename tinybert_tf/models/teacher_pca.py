@@ -7,8 +7,8 @@ def initialize_from_teacher_pca(student, teacher, num_samples=8192, seed=0):
     """Gives a narrower student the teacher's embeddings in their principal components.
 
     Without general distillation a student starts from noise and first has to learn what words are.
-    Its token, position and segment tables become the teacher's, projected on the directions in which
-    the teacher's token embeddings are largest.
+    Its token, position and segment tables become the teacher's, projected on the directions in
+    which the teacher's token embeddings are largest.
 
     Args:
         student: `BertClassifier` or `BertEncoder`; its embedding tables are set.
@@ -17,9 +17,10 @@ def initialize_from_teacher_pca(student, teacher, num_samples=8192, seed=0):
         seed: int, of that sample.
 
     Returns:
-        `(kernel, bias)`: float32 arrays `(student_dim, teacher_dim)` and `(teacher_dim,)`, the affine map from
-        the student's embedding output to the teacher's with the least squared error. It is where the
-        projection should start: see `Projection.set_affine`.
+        `(kernel, bias)`: float32 arrays `(student_dim, teacher_dim)` and `(teacher_dim,)`, the
+        affine map from
+        the student's embedding output to the teacher's with the least squared error. It is where
+        the projection should start: see `Projection.set_affine`.
 
     Raises:
         ValueError: If the student is wider than the teacher or has another vocabulary size.
@@ -27,7 +28,8 @@ def initialize_from_teacher_pca(student, teacher, num_samples=8192, seed=0):
     target, source = (getattr(model, "encoder", model).embeddings for model in (student, teacher))
     if target.config.hidden_dim > source.config.hidden_dim:
         raise ValueError(
-            f"The student is {target.config.hidden_dim} wide and the teacher {source.config.hidden_dim}; "
+            f"The student is {target.config.hidden_dim} wide and the teacher "
+            f"{source.config.hidden_dim}; "
             "a start from the teacher's principal components needs a student at most as wide."
         )
     if target.config.vocabulary_size != source.config.vocabulary_size:

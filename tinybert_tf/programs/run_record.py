@@ -1,4 +1,4 @@
-"""What a program was asked, whether it finished, and what came out: run.json beside what it made."""
+"""What a program was asked and what came out: run.json beside what it made."""
 
 import dataclasses
 import datetime
@@ -21,13 +21,13 @@ _PACKAGES = ("tensorflow", "tensorflow-text", "keras", "ai-edge-litert", "numpy"
 class RunRecord:
     """The record of one program's run.
 
-    It lies in the output folder as `run.json`; beside an output file F as `F.run.json`; and an output
-    file that ends in .json is the record itself.
+    It lies in the output folder as `run.json`; beside an output file F as `F.run.json`; and an
+    output file that ends in .json is the record itself.
 
     Args:
         command: str, the program's name.
-        settings: the program's settings, a dataclass with `output` and, mostly, `overwrite`. Without an
-            output nothing is recorded.
+        settings: the program's settings, a dataclass with `output` and, mostly, `overwrite`.
+            Without an output nothing is recorded.
 
     Attributes:
         result: dict of the finished run with these settings that is there already, else `None`.
@@ -49,8 +49,7 @@ class RunRecord:
         self.output = settings.output and pathlib.Path(settings.output)
         if self.output is None:
             return
-        self._is_folder = self.output.suffix not in (".json", ".tflite", ".tsv")
-        self._path = _record_path(self.output, self._is_folder)
+        self._path = _record_path(self.output)
         if getattr(settings, "overwrite", False):
             self._remove()
         self._compare()
@@ -69,7 +68,7 @@ class RunRecord:
         return result
 
     def finish_model(self, result):
-        """As `finish`, for a model: what `best/` in the output folder holds becomes the model there."""
+        """As `finish`, for a model: the content of `best/` in the output becomes the model."""
         for path in sorted((self.output / "best").iterdir()):
             with atomic_file(self.output / path.name) as temporary:
                 shutil.copyfile(path, temporary)
@@ -100,8 +99,8 @@ class RunRecord:
         differing = _differences(old["settings"], new["settings"])
         if differing:
             raise FileExistsError(
-                f"{self.output} holds a run with other settings: {'; '.join(differing)}. Choose another "
-                "--output, or pass --overwrite to replace it."
+                f"{self.output} holds a run with other settings: {'; '.join(differing)}. Choose "
+                "another --output, or pass --overwrite to replace it."
             )
         if old["status"] == "finished" and (self._path == self.output or self.output.exists()):
             self.result = old["result"]
@@ -117,15 +116,33 @@ class RunRecord:
     def _remove(self):
         if _read(self._path) is None:
             return
-        if self._is_folder:
+        if _is_folder(self.output):
             shutil.rmtree(self.output)
         else:
             self.output.unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
 
 
-def _record_path(output, is_folder):
-    if is_folder:
+def is_finished(command, settings):
+    """Whether a command with these settings has finished and what it made is still there."""
+    output = settings.output and pathlib.Path(settings.output)
+    if not output or not output.exists():
+        return False
+    old = _read(_record_path(output))
+    new = json.loads(json.dumps(dataclasses.asdict(settings)))
+    return (
+        old is not None
+        and (old["command"], old["status"]) == (command, "finished")
+        and not _differences(old["settings"], new)
+    )
+
+
+def _is_folder(output):
+    return output.suffix not in (".json", ".tflite", ".tsv")
+
+
+def _record_path(output):
+    if _is_folder(output):
         return output / "run.json"
     return output if output.suffix == ".json" else output.with_name(f"{output.name}.run.json")
 

@@ -21,7 +21,7 @@ class Settings:
     """Base of every program's settings."""
 
     def check(self):
-        """Raises ValueError or FileNotFoundError for settings that cannot work, before any work starts."""
+        """Raises ValueError or FileNotFoundError for settings that cannot work."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class TaskSettings(Settings):
             given = self.train or self.dev or self.test
             if given:
                 raise ValueError(
-                    f"Got --task {self.task} and a file of your own, {given}; give one or the other."
+                    f"Got --task {self.task} and the file {given}; give one or the other."
                 )
             task = data.task(self.task, self.data_dir)
             if self.max_length is None:

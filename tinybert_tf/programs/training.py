@@ -2,7 +2,7 @@
 
 
 def train_stage(distiller, batches, title, epochs, state, callbacks=()):
-    """Runs the epochs of one stage that are left, with a progress bar, and keeps the state after each.
+    """Runs the epochs that are left of a stage, and keeps the training state after each.
 
     Args:
         distiller: `Distiller`, compiled.
