@@ -8,7 +8,7 @@ import importlib
 from tinybert_tf.version import __version__
 
 _ROOMS = ("callbacks", "checkpoints", "data", "distillation", "edge", "evaluation", "export")
-_ROOMS += ("losses", "metrics", "models")
+_ROOMS += ("losses", "metrics", "models", "report")
 _PUBLIC = {
     "BertClassifier": "models",
     "BertConfig": "models",

@@ -2,8 +2,8 @@
 
     tinybert-tf predict --model sst2.tflite --input reviews.tsv --output predictions.tsv
 
-The input has a header line and a text column. The output has one line a text: the label and the probability
-of each label; for regression the score.
+The input has a header line and a text column. The output has one line a text: the label and the
+probability of each label; for regression the score.
 """
 
 import csv
@@ -51,7 +51,7 @@ def run(settings):
 
 
 def write_predictions(path, outputs, labels):
-    """Writes a line for each row of outputs: its label, where there are several, and its numbers."""
+    """Writes a line for each row of outputs: its label and its numbers."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         named = len(labels) > 1

@@ -2,8 +2,9 @@
 
     tinybert-tf run trainers/recipes/snips.yaml
 
-A recipe is a YAML file: `output`, a folder; `stages`, a list of one command each with its settings; anything
-else is a setting for every stage that has it. `${output}` in a value stands for the folder.
+A recipe is a YAML file: `output`, a folder; `stages`, a list of one command each with its
+settings; anything else is a setting for every stage that has it. `${output}` in a value stands for
+the folder.
 """
 
 import dataclasses
@@ -35,9 +36,9 @@ def run(settings):
     results, went_on = {}, False
     for name, (command, stage) in read_stages(settings.recipe, settings.output).items():
         if not went_on and is_finished(command, stage):
-            print(f"{name}: finished before", file=sys.stderr)
+            sys.stderr.write(f"{name}: finished before\n")
             continue
-        print(f"{name}: {command}", file=sys.stderr)
+        sys.stderr.write(f"{name}: {command}\n")
         went_on = True
         stage.check()
         results[name] = importlib.import_module(COMMANDS[command][0]).run(stage)

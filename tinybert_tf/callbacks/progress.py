@@ -1,14 +1,18 @@
 """A progress bar on standard error."""
 
 import sys
+import time
 
 import keras
 import rich.console
 import rich.progress
 
+# Where standard error is a file, which shows no bar, a line comes this often.
+SECONDS_A_LINE = 20
+
 
 class Progress(keras.callbacks.Callback):
-    """Shows steps, time left and the losses; prints one line an epoch. All on standard error.
+    """Shows steps, time left and the losses; prints a line an epoch. All on standard error.
 
     It is a context manager too, which gives the terminal back however training ends.
 
@@ -35,21 +39,26 @@ class Progress(keras.callbacks.Callback):
         self._job = None
 
     def on_train_begin(self, logs=None):
+        self._said = time.monotonic()
         self._bar.start()
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._job is not None:
             self._bar.remove_task(self._job)
-        name = f"{self._title} {epoch + 1}/{self._epochs}"
-        self._job = self._bar.add_task(name, total=self._steps, losses="")
+        self._name = f"{self._title} {epoch + 1}/{self._epochs}"
+        self._job = self._bar.add_task(self._name, total=self._steps, losses="")
 
     def on_train_batch_end(self, batch, logs=None):
         self._bar.update(self._job, completed=batch + 1, losses=_in_words(logs))
+        if not self._bar.console.is_terminal and time.monotonic() - self._said > SECONDS_A_LINE:
+            self._say(f"step {batch + 1} of {self._steps}: {_in_words(logs)}")
 
     def on_epoch_end(self, epoch, logs=None):
-        self._bar.console.print(
-            f"{self._title} {epoch + 1}/{self._epochs}: {_in_words(logs)}", highlight=False
-        )
+        self._say(_in_words(logs))
+
+    def _say(self, text):
+        self._said = time.monotonic()
+        self._bar.console.print(f"{self._name}: {text}", highlight=False, soft_wrap=True)
 
     def __enter__(self):
         return self

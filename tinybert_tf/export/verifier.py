@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinybert_tf.edge import EdgeModel
-from tinybert_tf.evaluation import predict, task_metrics
+from tinybert_tf.evaluation import predict, task_metrics, to_outputs
 from tinybert_tf.export.predictor import predict_file
 
 _NUM_WORST = 5

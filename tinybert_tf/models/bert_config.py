@@ -66,6 +66,7 @@ PRESETS = {
     "bert_base_uncased": BertConfig(),
     "tinybert_4l_312d": BertConfig(num_layers=4, hidden_dim=312, intermediate_dim=1200),
     "tinybert_6l_768d": BertConfig(num_layers=6),
+    "minilm_6l_384d": BertConfig(num_layers=6, hidden_dim=384, intermediate_dim=1536),
     "bert_tiny": BertConfig(num_layers=2, hidden_dim=128, num_heads=2, intermediate_dim=512),
 }
 

@@ -12,8 +12,8 @@ def answers(path, examples, max_length):
         max_length: int, most word-pieces of an example.
 
     Returns:
-        `(outputs, labels)`: float array `(num_examples, num_labels)` of probabilities, or of scores for
-        regression, and the tuple of the columns' names.
+        `(outputs, labels)`: float array `(num_examples, num_labels)` of probabilities, or of
+        scores for regression, and the tuple of the columns' names.
 
     Raises:
         FileNotFoundError: If there is neither.
