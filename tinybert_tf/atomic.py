@@ -45,8 +45,13 @@ def atomic_folder(path):
 
     Yields:
         `pathlib.Path` of an empty folder.
+
+    Raises:
+        FileExistsError: If `path` is a file.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).resolve()  # a link stays, what it leads to is replaced
+    if path.is_file():
+        raise FileExistsError(f"{path}: is a file; expected a folder, or a name that is free.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     temporary.chmod(0o777 & ~_umask())
@@ -65,10 +70,14 @@ def _replace_folder(new, path):
     if not path.exists():
         os.rename(new, path)
         return
-    old = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-    os.rename(path, old / "folder")
-    os.rename(new, path)
-    shutil.rmtree(old)
+    old = new.with_name(f"{new.name}.old")
+    os.rename(path, old)
+    try:
+        os.rename(new, path)
+    except BaseException:
+        os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(path):

@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import importlib
 import json
+import logging
 import os
 import sys
 import textwrap
@@ -61,6 +62,9 @@ COMMANDS = {
 }
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+_INTERRUPTED_MESSAGE = (
+    "Interrupted. A training goes on from its last finished epoch with the same command."
+)
 
 
 def main(arguments=None):
@@ -156,6 +160,7 @@ def _parser(command, program, **options):
         prog=f"tinybert-tf {command}",
         description=program.__doc__,
         formatter_class=_HelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--config", action="config", help="YAML file of these settings")
     parser.add_argument("--json", action="store_true", help="result as JSON, last line of stdout")
@@ -206,6 +211,7 @@ def _overview():
 def _reporting(command, debug):
     """Turns errors into a message and a status: the last one noted when the error came."""
     status = []
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("always", category=UserWarning, module="tinybert_tf|keras.src.ca")
@@ -213,8 +219,7 @@ def _reporting(command, debug):
         try:
             yield status
         except KeyboardInterrupt:
-            _complain("Interrupted. The same command goes on from the last finished epoch.", None)
-            status.append(INTERRUPTED)
+            status.append(_complain(_INTERRUPTED_MESSAGE, INTERRUPTED))
         except Exception as error:
             if debug:
                 raise

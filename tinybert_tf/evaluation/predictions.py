@@ -66,10 +66,11 @@ def task_metrics(task, labels, outputs, label_names):
         Dict of metric name to float.
 
     Raises:
-        ValueError: If there are no labels.
+        ValueError: If there are no labels, or the outputs are not of the task's classes.
     """
     if labels is None:
         raise ValueError(f"The examples of {task.name} have no labels, so nothing can be measured.")
+    _check_columns(task, label_names)
     if task.problem == "regression":
         truth, predictions = np.asarray(labels), outputs[:, 0]
     else:
@@ -77,6 +78,16 @@ def task_metrics(task, labels, outputs, label_names):
         truth = np.array([index[label] for label in labels])
         predictions = outputs.argmax(axis=1)
     return {name: METRICS[name](truth, predictions) for name in task.metrics}
+
+
+def _check_columns(task, label_names):
+    is_score = task.problem == "regression"
+    fits = len(label_names) == 1 if is_score else set(task.labels) <= set(label_names)
+    if not fits:
+        raise ValueError(
+            f"The model's labels are {', '.join(label_names)}, but those of {task.name} are "
+            f"{', '.join(task.labels)}."
+        )
 
 
 def evaluate(model, task, split="dev"):

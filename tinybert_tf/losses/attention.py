@@ -2,7 +2,12 @@
 
 from keras import ops
 
-from tinybert_tf.losses.masking import at_least_float32, check_same_shape, masked_mean
+from tinybert_tf.losses.masking import (
+    at_least_float32,
+    check_batch_shape,
+    check_same_shape,
+    masked_mean,
+)
 
 
 def attention_loss(teacher_logits, student_logits, padding_mask=None):
@@ -18,7 +23,7 @@ def attention_loss(teacher_logits, student_logits, padding_mask=None):
         Float tensor `(batch,)`, float32 or wider: one loss per example, unreduced.
 
     Raises:
-        ValueError: If the shapes differ.
+        ValueError: If the shapes differ, or the mask has another.
 
     Reference:
         Jiao et al. 2020, equation 7.
@@ -28,6 +33,7 @@ def attention_loss(teacher_logits, student_logits, padding_mask=None):
     errors = ops.mean(ops.square(student_logits - teacher_logits), axis=1)  # B F T
     if padding_mask is None:
         return ops.mean(errors, axis=(1, 2))
+    check_batch_shape("padding_mask", padding_mask, errors.shape[:2])
     mask = ops.cast(padding_mask, errors.dtype)
     return masked_mean(errors, ops.expand_dims(mask, 1) * ops.expand_dims(mask, 2))
 

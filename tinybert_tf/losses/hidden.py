@@ -2,7 +2,12 @@
 
 from keras import ops
 
-from tinybert_tf.losses.masking import at_least_float32, check_same_shape, masked_mean
+from tinybert_tf.losses.masking import (
+    at_least_float32,
+    check_batch_shape,
+    check_same_shape,
+    masked_mean,
+)
 
 
 def hidden_loss(teacher_states, student_states, padding_mask=None):
@@ -18,7 +23,7 @@ def hidden_loss(teacher_states, student_states, padding_mask=None):
         Float tensor `(batch,)`, float32 or wider: one loss per example, unreduced.
 
     Raises:
-        ValueError: If the shapes differ.
+        ValueError: If the shapes differ, or the mask has another.
 
     Reference:
         Jiao et al. 2020, equation 8.
@@ -28,6 +33,7 @@ def hidden_loss(teacher_states, student_states, padding_mask=None):
     errors = ops.mean(ops.square(student_states - teacher_states), axis=-1)  # B L
     if padding_mask is None:
         return ops.mean(errors, axis=1)
+    check_batch_shape("padding_mask", padding_mask, errors.shape)
     return masked_mean(errors, ops.cast(padding_mask, errors.dtype))
 
 

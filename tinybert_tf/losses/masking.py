@@ -6,13 +6,22 @@ from keras import ops
 
 def check_same_shape(what, teacher, student):
     """Raises ValueError where the teacher's and the student's tensor cannot be compared."""
-    pairs = zip(teacher.shape, student.shape, strict=False)
-    fits = all(a == b or None in (a, b) for a, b in pairs)
-    if len(teacher.shape) != len(student.shape) or not fits:
+    if not _fits(teacher.shape, student.shape):
         raise ValueError(
             f"The teacher's {what} have shape {tuple(teacher.shape)} and the student's "
             f"{tuple(student.shape)}; expected the same shape."
         )
+
+
+def check_batch_shape(what, tensor, expected):
+    """Raises ValueError where a tensor has not the shape that the others ask for."""
+    if not _fits(tensor.shape, expected):
+        raise ValueError(f"`{what}` has shape {tuple(tensor.shape)}, expected {tuple(expected)}.")
+
+
+def _fits(shape, other):
+    pairs = zip(shape, other, strict=False)
+    return len(shape) == len(other) and all(a == b or None in (a, b) for a, b in pairs)
 
 
 def at_least_float32(*tensors):

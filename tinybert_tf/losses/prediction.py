@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from tinybert_tf.losses.masking import at_least_float32, check_same_shape
+from tinybert_tf.losses.masking import at_least_float32, check_batch_shape, check_same_shape
 
 
 def soft_cross_entropy(
@@ -61,7 +61,11 @@ def label_loss(labels, logits):
 
     Returns:
         Float tensor `(batch,)`, float32 or wider.
+
+    Raises:
+        ValueError: If there is not one label for each row of logits.
     """
+    check_batch_shape("labels", labels, logits.shape[:1])
     (logits,) = at_least_float32(logits)
     targets = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     return -ops.sum(targets * ops.log_softmax(logits), axis=-1)

@@ -25,7 +25,8 @@ class BertConfig:
 
     Raises:
         ValueError: If a size is not a positive integer, `num_heads` does not divide `hidden_dim`, a
-            dropout rate is outside [0, 1) or the activation is unknown.
+            dropout rate is outside [0, 1), the epsilon or the initial deviation outside (0, 1) or
+            the activation is unknown.
 
     Reference:
         Devlin et al. 2019, section 3 (BERT-base); Jiao et al. 2020, section 4.1 (TinyBERT-4, -6).
@@ -52,6 +53,9 @@ class BertConfig:
         for name in ("dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"`{name}` is {getattr(self, name)!r}, expected 0 <= rate < 1.")
+        for name in ("layer_norm_epsilon", "initializer_range"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"`{name}` is {getattr(self, name)!r}, expected 0 < value < 1.")
         if self.hidden_dim % self.num_heads:
             raise ValueError(
                 f"`hidden_dim` {self.hidden_dim} is not a multiple of `num_heads` {self.num_heads}."

@@ -15,6 +15,9 @@ class BertEmbeddings(keras.layers.Layer):
         token_ids: int tensor `(batch, length)`.
         segment_ids: int tensor of the same shape.
         Returns float tensor `(batch, length, hidden_dim)`.
+
+    Raises:
+        ValueError: In a call, if `length` is known and greater than `max_sequence_length`.
     """
 
     def __init__(self, config, **kwargs):
@@ -48,6 +51,11 @@ class BertEmbeddings(keras.layers.Layer):
 
     def call(self, token_ids, segment_ids, training=None):
         length = ops.shape(token_ids)[1]
+        if isinstance(length, int) and length > self.config.max_sequence_length:
+            raise ValueError(
+                f"`token_ids` are {length} long, but the model has "
+                f"{self.config.max_sequence_length} positions. Cut the texts to that length."
+            )
         positions = ops.convert_to_tensor(self.position_embedding, self.compute_dtype)
         total = self.token_embedding(token_ids) + self.segment_embedding(segment_ids)
         total = total + positions[:length]

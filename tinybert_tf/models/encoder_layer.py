@@ -1,6 +1,5 @@
 """One Transformer layer."""
 
-import functools
 import math
 
 import keras
@@ -15,9 +14,14 @@ def _gelu(x):
     return 0.5 * x * (1 + ops.erf(x / math.sqrt(2.0)))
 
 
+def _gelu_tanh(x):
+    """GELU's approximation; TensorFlow's own has a constant that is rounded to float32."""
+    return 0.5 * x * (1 + ops.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * ops.power(x, 3))))
+
+
 _ACTIVATIONS = {
     "gelu": _gelu,
-    "gelu_tanh": functools.partial(ops.gelu, approximate=True),
+    "gelu_tanh": _gelu_tanh,
     "relu": ops.relu,
 }
 

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
 import shutil
@@ -13,6 +14,8 @@ from tinybert_tf.atomic import atomic_file
 
 # Settings that do not change what a run makes.
 _NOT_COMPARED = ("output", "overwrite")
+# In an output folder, without making it worth keeping.
+_SIDE_PRODUCTS = ("run.json", "logs")
 # In a model's output folder while it is trained: the best epoch so far, and the training state.
 WORKING_FOLDERS = ("best", "state")
 _PACKAGES = ("tensorflow", "tensorflow-text", "keras", "ai-edge-litert", "numpy")
@@ -33,7 +36,9 @@ class RunRecord:
         result: dict of the finished run with these settings that is there already, else `None`.
 
     Raises:
-        FileExistsError: If the output holds a run with other settings, or something that is no run.
+        FileExistsError: If the output holds a run with other settings that has made something, or
+            something that is no run.
+        ValueError: If overwriting would remove what the program reads.
     """
 
     def __init__(self, command, settings):
@@ -51,7 +56,7 @@ class RunRecord:
             return
         self._path = _record_path(self.output)
         if getattr(settings, "overwrite", False):
-            self._remove()
+            self._remove(dataclasses.asdict(settings))
         self._compare()
         if self.result is None:
             self._write()
@@ -90,6 +95,8 @@ class RunRecord:
         if old is None:
             self._refuse_what_is_no_run()
             return
+        if old["status"] != "finished" and not self._has_made_something():
+            return
         new = json.loads(json.dumps(self._values))
         if old["command"] != new["command"]:
             raise FileExistsError(
@@ -113,9 +120,15 @@ class RunRecord:
                 f"{self.output} exists and holds no run of this package. Choose another --output."
             )
 
-    def _remove(self):
+    def _has_made_something(self):
+        if self.output.is_dir():
+            return any(path.name not in _SIDE_PRODUCTS for path in self.output.iterdir())
+        return self._path != self.output and self.output.exists()
+
+    def _remove(self, settings):
         if _read(self._path) is None:
             return
+        _check_inputs_are_elsewhere(self.output.resolve(), settings)
         if _is_folder(self.output):
             shutil.rmtree(self.output)
         else:
@@ -123,18 +136,35 @@ class RunRecord:
             self._path.unlink(missing_ok=True)
 
 
-def is_finished(command, settings):
-    """Whether a command with these settings has finished and what it made is still there."""
+def finished_result(command, settings):
+    """The result of a command that finished with these settings, or `None`.
+
+    `None` too if what it made is no longer there.
+    """
     output = settings.output and pathlib.Path(settings.output)
     if not output or not output.exists():
-        return False
+        return None
     old = _read(_record_path(output))
     new = json.loads(json.dumps(dataclasses.asdict(settings)))
-    return (
+    is_finished = (
         old is not None
         and (old["command"], old["status"]) == (command, "finished")
         and not _differences(old["settings"], new)
     )
+    return old["result"] if is_finished else None
+
+
+def _check_inputs_are_elsewhere(output, settings):
+    """Raises ValueError if a setting names something that is there, inside what is removed."""
+    for key, value in settings.items():
+        if key == "output" or not isinstance(value, str) or not pathlib.Path(value).exists():
+            continue
+        path = pathlib.Path(value).resolve()
+        if path == output or output in path.parents:
+            raise ValueError(
+                f"--overwrite would remove {value}, which --{key.replace('_', '-')} names. Choose "
+                "another --output."
+            )
 
 
 def _is_folder(output):
@@ -167,7 +197,8 @@ def _differences(old, new):
 
 
 def _versions():
-    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    machine = f"{platform.machine()}, {os.cpu_count()} CPUs"
+    versions = {"python": platform.python_version(), "machine": machine}
     for package in ("tinybert-tf", *_PACKAGES):
         try:
             versions[package] = importlib.metadata.version(package)

@@ -23,6 +23,13 @@ class Settings:
     def check(self):
         """Raises ValueError or FileNotFoundError for settings that cannot work."""
 
+    def check_at_least(self, least, *names):
+        """Raises ValueError if one of these settings is less than `least`."""
+        for name in names:
+            if getattr(self, name) < least:
+                flag, value = f"--{name.replace('_', '-')}", getattr(self, name)
+                raise ValueError(f"{flag} is {value}, expected {least} or more.")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskSettings(Settings):

@@ -1,5 +1,8 @@
 """The part of a training program that is the same in every stage."""
 
+import difflib
+import pathlib
+
 
 def train_stage(distiller, batches, title, epochs, state, callbacks=()):
     """Runs the epochs that are left of a stage, and keeps the training state after each.
@@ -41,7 +44,17 @@ def train_stage(distiller, batches, title, epochs, state, callbacks=()):
 
 
 def is_folder(name):
-    """Whether a --student or --teacher means a folder rather than a preset."""
+    """Whether a --student or --teacher is a folder rather than a preset.
+
+    Raises:
+        FileNotFoundError: If it is neither.
+    """
     from tinybert_tf.models import PRESETS
 
+    if name not in PRESETS and not pathlib.Path(name).is_dir():
+        near = difflib.get_close_matches(name, PRESETS, n=1)
+        hint = f' Did you mean "{near[0]}"?' if near else ""
+        raise FileNotFoundError(
+            f"{name}: neither a folder nor a preset.{hint} Presets: {', '.join(PRESETS)}."
+        )
     return name not in PRESETS

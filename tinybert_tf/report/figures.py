@@ -1,6 +1,7 @@
 """Figures as SVG text, to stand inside a page."""
 
 import io
+import itertools
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ def loss_curves(stages):
     panels = figure.subplots(1, len(stages), squeeze=False)[0]
     for panel, (title, epochs) in zip(panels, stages.items(), strict=True):
         names = [name for name in epochs[0] if name.endswith("_loss")]
-        for name, colour in zip(names, _COLOURS, strict=False):
+        for name, colour in zip(names, itertools.cycle(_COLOURS), strict=False):
             values = [epoch[name] for epoch in epochs]
             numbers = range(1, len(values) + 1)
             panel.plot(numbers, values, "o-", color=colour, label=name.replace("_", " "))
@@ -45,7 +46,7 @@ def latency_plot(files):
     """
     figure = Figure(figsize=(9, 2.9), layout="constrained")
     panel = figure.subplots()
-    for (name, file), colour in zip(files.items(), _COLOURS, strict=False):
+    for (name, file), colour in zip(files.items(), itertools.cycle(_COLOURS), strict=False):
         cases = [case for case in file["latency"] if case["threads"] == 1]
         lengths = [case["length"] for case in cases]
         panel.plot(lengths, [case["p50_ms"] for case in cases], "o-", color=colour, label=name)

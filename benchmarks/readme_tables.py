@@ -1,0 +1,144 @@
+"""Puts the results of runs into the README's tables.
+
+    python benchmarks/readme_tables.py --quickstart runs/quickstart --sst2 runs/sst2
+
+Each run's figures are kept in benchmarks/results/ as the programs wrote them; the tables are made
+from there. Without a flag the README is written anew from what is kept.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+
+from tinybert_tf.atomic import atomic_file
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+README = pathlib.Path(__file__).parents[1] / "README.md"
+
+
+def collect_quickstart(folder):
+    """The record of a quickstart."""
+    return read(folder / "run.json")
+
+
+def collect_sst2(folder):
+    """The records of the stages of recipes/sst2.yaml."""
+    stages = {"teacher": "teacher/run.json", "student": "student/run.json"}
+    stages |= {"labels_alone": "labels_alone/run.json", "verify": "verify.json"}
+    return {name: read(folder / path) for name, path in stages.items()}
+
+
+def read(path):
+    """A finished run's record, less the paths of the machine it ran on."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record["status"] != "finished":
+        raise SystemExit(f"{path}: the run is not finished.")
+    return record | {"settings": {k: v for k, v in record["settings"].items() if k not in PATHS}}
+
+
+PATHS = ("data_dir", "teacher", "model", "output", "tflite", "vocabulary")
+
+
+def quickstart_table(record):
+    """Accuracy, size and latency of each model, with ratios to the teacher."""
+    models = record["result"]["models"]
+    base = next(iter(models.values()))
+    rows = [
+        [
+            name,
+            f"{100 * model['accuracy']:.2f} %",
+            f"{100 * model['accuracy'] / base['accuracy']:.1f} %",
+            f"{model['size_bytes'] / 1e6:.1f} MB",
+            f"{model['latency_ms']:.2f} ms",
+            f"{base['latency_ms'] / model['latency_ms']:.1f}x",
+        ]
+        for name, model in models.items()
+    ]
+    length = base["latency_length"]
+    header = [
+        "SNIPS intents",
+        "test accuracy",
+        "of teacher",
+        "file",
+        f"at {length} tokens",
+        "faster",
+    ]
+    return table([header, *rows]) + footnote(record)
+
+
+def sst2_table(records):
+    """Dev accuracy of each model, and its share of the teacher's."""
+    teacher = records["teacher"]["result"]["dev"]["dev_accuracy"]
+    accuracies = {
+        "teacher, MiniLM fine-tuned": teacher,
+        "TinyBERT-4 distilled": records["student"]["result"]["dev"]["dev_accuracy"],
+        "TinyBERT-4 distilled, int8 file": records["verify"]["result"]["metrics"]["accuracy"][
+            "file"
+        ],
+        "TinyBERT-4 on labels alone": records["labels_alone"]["result"]["dev"]["dev_accuracy"],
+    }
+    header = ["SST-2", "dev accuracy", "of teacher", "passes over the data"]
+    epochs = {name: passes(records[name]) for name in ("teacher", "student", "labels_alone")}
+    counts = [epochs["teacher"], epochs["student"], epochs["student"], epochs["labels_alone"]]
+    rows = [
+        [name, f"{100 * value:.2f} %", f"{100 * value / teacher:.1f} %", count]
+        for (name, value), count in zip(accuracies.items(), counts, strict=True)
+    ]
+    return table([header, *rows]) + footnote(records["student"])
+
+
+def passes(record):
+    """Epochs of each stage, in words."""
+    result = record["result"]
+    if "epochs" in result:
+        return str(len(result["epochs"]))
+    stages = (len(result["intermediate_epochs"]), len(result["prediction_epochs"]))
+    return " + ".join(str(count) for count in stages if count)
+
+
+def table(rows):
+    """Rows of cells as Markdown; the first is the header."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
+
+
+def footnote(record):
+    """Versions and date of a run."""
+    versions = record["versions"]
+    names = ("tensorflow", "keras", "ai-edge-litert")
+    packages = ", ".join(f"{name} {versions[name]}" for name in names)
+    return f"\n{record['started'][:10]}, {versions['machine']}, {packages}.\n"
+
+
+TABLES = {
+    "quickstart": (collect_quickstart, quickstart_table),
+    "sst2": (collect_sst2, sst2_table),
+}
+
+
+def render(readme):
+    """The README's text with every table made anew from benchmarks/results/."""
+    for name, (_, make) in TABLES.items():
+        content = make(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
+        pattern = rf"(<!-- table {name} -->\n).*?(<!-- end -->)"
+        readme = re.sub(pattern, lambda m, c=content: f"{m[1]}{c}{m[2]}", readme, flags=re.DOTALL)
+    return readme
+
+
+def main():
+    """Collects the runs that flags name, then writes the README."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in TABLES:
+        parser.add_argument(f"--{name}", type=pathlib.Path, help="folder of the run")
+    for name, folder in vars(parser.parse_args()).items():
+        if folder is not None:
+            with atomic_file(RESULTS / f"{name}.json") as temporary:
+                collected = json.dumps(TABLES[name][0](folder), indent=1, ensure_ascii=False)
+                temporary.write_text(collected + "\n", encoding="utf-8")
+    with atomic_file(README) as temporary:
+        temporary.write_text(render(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tinybert_tf as tb
+
+LENGTH = 6
+
+
+def make_model(num_layers=2, hidden_dim=8, seed=0, dropout=0.0, labels=("a", "b"), **kwargs):
+    keras.utils.set_random_seed(seed)
+    config = tb.BertConfig(
+        vocabulary_size=20,
+        num_layers=num_layers,
+        hidden_dim=hidden_dim,
+        num_heads=2,
+        intermediate_dim=16,
+        max_sequence_length=LENGTH,
+        dropout=dropout,
+        attention_dropout=dropout,
+        initializer_range=0.5,
+    )
+    return tb.BertClassifier(config, labels, **kwargs)
+
+
+def make_dataset(examples=10, batch=4):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(2, LENGTH + 1, size=examples)
+    inputs = {
+        "token_ids": rng.integers(1, 20, size=(examples, LENGTH)).astype("int32"),
+        "segment_ids": np.zeros((examples, LENGTH), "int32"),
+        "padding_mask": (np.arange(LENGTH) < lengths[:, None]).astype("int32"),
+    }
+    labels = rng.integers(0, 2, size=examples).astype("int32")
+    return tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(batch)
+
+
+def make_distiller(objective, dropout=0.0, **kwargs):
+    teacher = make_model(4, 12, seed=1, dropout=dropout)
+    distiller = tb.Distiller(teacher, make_model(seed=2, dropout=dropout, **kwargs))
+    distiller.compile(objective, tb.adamw(1e-2, warmup=0.2, total_steps=20))
+    return distiller
+
+
+OBJECTIVES = {
+    "intermediate": tb.IntermediateObjective,
+    "prediction": lambda: tb.PredictionObjective(label_weight=0.5),
+}
+
+
+@pytest.mark.parametrize("stage", list(OBJECTIVES))
+def test_training_lowers_the_loss_and_leaves_the_teacher(stage):
+    distiller = make_distiller(OBJECTIVES[stage]())
+    before = distiller.teacher.get_weights()
+    losses = distiller.fit(make_dataset(), epochs=6, verbose=0).history["loss"]
+    assert losses[-1] < 0.97 * losses[0]
+    for old, new in zip(before, distiller.teacher.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_one_pass_of_each_model_a_step():
+    distiller = make_distiller(tb.IntermediateObjective())
+    calls = []
+    for name in ("teacher", "student"):
+        model = getattr(distiller, name)
+        model.call = _counting(model.call, name, calls)
+    (batch,) = make_dataset(4).take(1)
+    distiller.prepare(batch[0])
+    calls.clear()
+    distiller.train_step(batch)
+    assert sorted(calls) == [("student", True), ("teacher", False)]
+    calls.clear()
+    distiller.test_step(batch)
+    assert sorted(calls) == [("student", False), ("teacher", False)]
+
+
+def _counting(call, name, calls):
+    def counting(inputs, training=None):
+        calls.append((name, training))
+        return call(inputs, training=training)
+
+    return counting
+
+
+def test_labels_alone_need_no_teacher():
+    distiller = tb.Distiller(None, make_model())
+    distiller.compile(
+        tb.PredictionObjective(prediction_weight=0.0, label_weight=1.0), tb.adamw(1e-2)
+    )
+    losses = distiller.fit(make_dataset(), epochs=20, verbose=0).history["label_loss"]
+    assert losses[-1] < 0.5 * losses[0]
+    with pytest.raises(ValueError, match="the Distiller has none"):
+        distiller.compile(tb.PredictionObjective(), tb.adamw(1e-2))
+
+
+def test_reported_loss_is_the_mean_over_examples():
+    distiller = make_distiller(tb.PredictionObjective())
+    logs = distiller.evaluate(make_dataset(), return_dict=True, verbose=0)
+    terms = []
+    for inputs, _ in make_dataset():
+        teacher, student = distiller.teacher(inputs)["logits"], distiller.student(inputs)["logits"]
+        terms.append(tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(teacher), student))
+    np.testing.assert_allclose(logs["prediction_loss"], np.mean(np.concatenate(terms)), rtol=1e-5)
+
+
+def test_teacher_is_deterministic_under_dropout():
+    distiller = make_distiller(tb.PredictionObjective(), dropout=0.5)
+    (batch,) = make_dataset(4).take(1)
+    first, second = (distiller._teach(batch[0])["logits"] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_projection_outlives_the_stages_and_stays_out_of_the_student():
+    distiller = make_distiller(tb.IntermediateObjective())
+    student_weights = len(distiller.student.weights)
+    distiller.fit(make_dataset(), verbose=0)
+    projection = distiller.projection
+    distiller.compile(tb.PredictionObjective(), tb.adamw(1e-2))
+    before = projection.get_weights()
+    distiller.fit(make_dataset(), verbose=0)
+    assert distiller.projection is projection
+    np.testing.assert_array_equal(before[0], projection.get_weights()[0])
+    assert len(distiller.student.weights) == student_weights
+
+
+def train(strategy, stage, clip_norm=1.0, compat="paper"):
+    """Losses and weights after 8 steps; the last batch of an epoch is smaller."""
+    with strategy.scope():
+        teacher, student = make_model(4, 12, seed=1), make_model(seed=2)
+        distiller = tb.Distiller(teacher, student)
+        optimizer = tb.adamw(1e-2, warmup=0.2, total_steps=10, clip_norm=clip_norm, compat=compat)
+        distiller.compile(OBJECTIVES[stage](), optimizer)
+    history = distiller.fit(make_dataset(11, batch=3), epochs=2, verbose=0).history
+    return history["loss"], student.get_weights()
+
+
+@pytest.fixture(scope="module")
+def two_devices():
+    # One for all tests: a second one would count its collectives from the start again.
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "compat"),
+    [("intermediate", "paper"), ("prediction", "paper"), ("intermediate", "reference")],
+)
+def test_two_replicas_take_the_steps_of_one(two_devices, stage, compat):
+    one = train(tf.distribute.get_strategy(), stage, 0.1, compat)
+    two = train(two_devices, stage, 0.1, compat)
+    np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
+    for a, b in zip(one[1], two[1], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_low_precision_student_learns(policy):
+    distiller = make_distiller(tb.IntermediateObjective(), dtype=policy)
+    losses = distiller.fit(make_dataset(), epochs=6, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert all(variable.dtype == "float32" for variable in distiller.student.trainable_variables)
+
+
+def test_xla_computes_the_same():
+    losses = []
+    for jit_compile in (False, True):
+        distiller = make_distiller(tb.IntermediateObjective())
+        distiller.compile(tb.IntermediateObjective(), tb.adamw(1e-2), jit_compile=jit_compile)
+        keras.utils.set_random_seed(3)
+        losses.append(distiller.fit(make_dataset(8), verbose=0).history["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_any_keras_model_can_teach_and_learn():
+    def encoder(width, layers):
+        tokens = keras.Input((LENGTH,), dtype="int32", name="token_ids")
+        states = [keras.layers.Embedding(20, width)(tokens)]
+        for _ in range(layers):
+            states.append(keras.layers.Dense(width, activation="tanh")(states[-1]))
+        return keras.Model({"token_ids": tokens}, {"hidden_states": states})
+
+    distiller = tb.Distiller(encoder(12, 4), encoder(8, 2))
+    distiller.compile(tb.IntermediateObjective(attention_weight=0), keras.optimizers.Adam(1e-2))
+    dataset = make_dataset().map(lambda inputs, _: {"token_ids": inputs["token_ids"]})
+    losses = distiller.fit(dataset, epochs=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_different_vocabularies_are_refused():
+    tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "one")
+    teacher = make_model(vocabulary=tb.Vocabulary((*tokens, "two")))
+    student = make_model(vocabulary=tb.Vocabulary((*tokens, "three")))
+    with pytest.raises(ValueError, match="different vocabularies"):
+        tb.Distiller(teacher, student)
+
+
+def test_different_labels_are_refused_where_they_are_compared():
+    distiller = tb.Distiller(make_model(labels=("b", "a")), make_model())
+    distiller.compile(tb.IntermediateObjective(), tb.adamw(1e-2))
+    with pytest.raises(ValueError, match="teacher's labels are b, a, the student's a, b"):
+        distiller.compile(tb.PredictionObjective(), tb.adamw(1e-2))
