@@ -97,7 +97,7 @@ def _run(arguments):
         return _complain(f'Unknown command "{arguments[0]}".{hint}\n\n{_overview()}', WRONG_USAGE)
     command = arguments[0]
     program = importlib.import_module(COMMANDS[command][0])
-    namespace = _parser(command, program).parse_args(arguments[1:])
+    namespace = make_parser(command).parse_args(arguments[1:])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _reporting(command, namespace.debug) as status:
         status.append(WRONG_USAGE)
@@ -139,7 +139,7 @@ def parse_settings(command, values):
     Raises:
         ValueError: If a value has the wrong type or a required setting is missing.
     """
-    parser = _parser(command, importlib.import_module(COMMANDS[command][0]), exit_on_error=False)
+    parser = make_parser(command, exit_on_error=False)
     try:
         return make_settings(command, vars(parser.parse_object(values)))
     except Exception as error:
@@ -152,9 +152,16 @@ def settings_class(command):
     return getattr(importlib.import_module(module), name)
 
 
-def _parser(command, program, **options):
+def make_parser(command, **options):
+    """The parser of a command's flags.
+
+    Args:
+        command: str, a key of `COMMANDS`.
+        **options: further arguments of `jsonargparse.ArgumentParser`.
+    """
     import jsonargparse
 
+    program = importlib.import_module(COMMANDS[command][0])
     parser = jsonargparse.ArgumentParser(
         **options,
         prog=f"tinybert-tf {command}",

@@ -145,8 +145,9 @@ def intermediate_objective(settings):
     import tinybert_tf as tb
 
     mapping = settings.layer_mapping
-    if mapping[0].isdigit():
-        mapping = [int(layer) for layer in mapping.split(",")]
+    layers = mapping.split(",")
+    if all(layer.strip().isdigit() for layer in layers):
+        mapping = [int(layer) for layer in layers]
     return tb.IntermediateObjective(mapping, settings.projection, compat=settings.compat)
 
 

@@ -53,9 +53,9 @@ def test_short_row(teacher, tmp_path, out):
     assert "train.tsv, line 3: 1 column, expected 2 (sentence, label)." in message
 
 
-def test_unknown_label_in_dev(teacher, files, tmp_path, out):
+def test_unknown_label_in_dev(distil, tmp_path, out):
     dev = tiny.write_tsv(tmp_path / "dev.tsv", [("a", "no"), ("b", "maybe")])
-    message = tiny.refused(1, *finetune(teacher, (*files, "--dev", dev), out))
+    message = tiny.refused(1, *distil(out, "--dev", dev))
     assert 'dev.tsv, line 3: label "maybe" is not one of no, yes.' in message
 
 
@@ -92,14 +92,14 @@ def test_cut_weights(teacher, distil, tmp_path, out):
     assert f"{cut}: not a whole safetensors file" in message
 
 
-def test_teacher_without_a_head(teacher, distil, tmp_path, out):
+def test_a_model_without_a_head(teacher, distil, dev_file, tmp_path, out):
     import tinybert_tf as tb
 
     tb.save(tb.load(teacher).encoder, tmp_path / "encoder")
     message = tiny.refused(1, *distil(out, "--teacher", tmp_path / "encoder"))
     assert "has no classifier; fine-tune it with finetune-teacher first." in message
-    message = tiny.refused(1, "predict", "--model", tmp_path / "encoder", "--input", "x.tsv")
-    assert "the following" in message
+    message = tiny.refused(1, "evaluate", "--model", tmp_path / "encoder", "--dev", dev_file)
+    assert "has no classifier or no vocab.txt, so it cannot answer." in message
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_teacher_without_a_head(teacher, distil, tmp_path, out):
         (("--warmup", 1.5), "`warmup` is 1.5"),
         (("--compat", "papr"), "`compat` is 'papr', expected one of paper, reference."),
         (("--layer-mapping", "upper"), 'Unknown `layer_mapping` "upper"'),
-        (("--layer-mapping", "1,a"), "--layer-mapping is 1,a"),
+        (("--layer-mapping", "1,a"), 'Unknown `layer_mapping` "1,a"'),
         (("--projection", "none"), 'Unknown `projection` "none"'),
         (("--problem", "ranking"), "expected one of classification, regression"),
     ],
@@ -125,11 +125,11 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_made(distil, o
     assert not out.exists()
 
 
-def test_what_a_failed_run_left_does_not_stand_in_the_way(distil, teacher, out):
+def test_what_a_failed_run_left_does_not_stand_in_the_way(distil, out):
     assert "dev_file" in tiny.refused(1, *distil(out, "--teacher", "dev_file"))
     assert (out / "run.json").is_file()
-    message = tiny.refused(1, *distil(out, "--teacher", teacher, "--layer-mapping", "3"))
-    assert "layer_mapping" in message
+    message = tiny.refused(1, *distil(out, "--projection", "identity"))
+    assert "`projection` is identity, but the student's hidden states are 16 wide" in message
 
 
 def test_what_is_no_run_is_left_alone(distil, out):

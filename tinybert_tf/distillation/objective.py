@@ -3,6 +3,7 @@
 from tinybert_tf import losses
 from tinybert_tf.distillation.compat import check_compat
 from tinybert_tf.distillation.layer_mapping import resolve_layer_mapping
+from tinybert_tf.distillation.projection import check_projection
 
 
 class IntermediateObjective:
@@ -21,7 +22,8 @@ class IntermediateObjective:
             positions count, masked attention logits count as 0).
 
     Raises:
-        ValueError: If `compat` is unknown or a weight is negative.
+        ValueError: If `compat`, `layer_mapping` or `projection` is an unknown name, or a weight is
+            negative.
 
     Reference:
         Jiao et al. 2020, section 3.1.
@@ -37,9 +39,11 @@ class IntermediateObjective:
         compat="paper",
     ):
         self.compat = check_compat(compat)
+        if isinstance(layer_mapping, str):
+            resolve_layer_mapping(layer_mapping, 1, 1)  # knows the name, whatever the depths
         self.layer_mapping = layer_mapping
-        self.projection = projection or (
-            "shared" if compat == "reference" else "embedding_and_shared"
+        self.projection = check_projection(
+            projection or ("shared" if compat == "reference" else "embedding_and_shared")
         )
         self.weights = _positive_weights(
             attention_loss=attention_weight,

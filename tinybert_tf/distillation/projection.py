@@ -11,6 +11,13 @@ PROJECTIONS = {
 }
 
 
+def check_projection(mode):
+    """Returns `mode`; raises ValueError unless it is a key of `PROJECTIONS`."""
+    if mode not in PROJECTIONS:
+        raise ValueError(f'Unknown `projection` "{mode}". Projections: {", ".join(PROJECTIONS)}.')
+    return mode
+
+
 @keras.saving.register_keras_serializable("tinybert_tf")
 class Projection(keras.layers.Layer):
     """Maps the student's hidden states to the teacher's width; used in training only.
@@ -37,10 +44,7 @@ class Projection(keras.layers.Layer):
 
     def __init__(self, mode, num_states, student_dim, teacher_dim, **kwargs):
         super().__init__(**kwargs)
-        if mode not in PROJECTIONS:
-            raise ValueError(
-                f'Unknown `projection` "{mode}". Projections: {", ".join(PROJECTIONS)}.'
-            )
+        check_projection(mode)
         if mode == "identity" and student_dim != teacher_dim:
             raise ValueError(
                 f"`projection` is identity, but the student's hidden states are {student_dim} wide "
