@@ -64,7 +64,6 @@ def run(settings):
     import keras
 
     import tinybert_tf as tb
-    from tinybert_tf.programs.training import train_stage
 
     keras.utils.set_random_seed(settings.seed)
     task = settings.load_task()
@@ -77,40 +76,8 @@ def run(settings):
     batches = settings.train_batches(task, student)
     distiller = tb.Distiller(teacher, student)
     teacher_dev = tb.callbacks.DistillationMonitor(task=task).measure_teacher(teacher)
-
-    intermediate = []
-    if settings.intermediate_epochs:
-        distiller.compile(
-            intermediate_objective(settings),
-            settings.optimizer(settings.intermediate_learning_rate),
-        )
-        distiller.prepare(batches.epoch(0).element_spec[0])
-        if projection_start is not None:
-            distiller.projection.set_affine(*projection_start)
-        intermediate = train_stage(
-            distiller,
-            batches,
-            "intermediate stage",
-            settings.intermediate_epochs,
-            record.output / "state" / "intermediate",
-            [tb.callbacks.DistillationMonitor(record.output / "logs" / "intermediate")],
-        )
-
-    total_steps = settings.prediction_epochs * batches.steps_per_epoch
-    distiller.compile(
-        prediction_objective(settings, task.problem),
-        settings.optimizer(settings.prediction_learning_rate, total_steps),
-    )
-    monitor = tb.callbacks.DistillationMonitor(record.output / "logs" / "prediction")
-    best = tb.callbacks.BestStudent(record.output / "best", f"dev_{task.metrics[0]}")
-    prediction = train_stage(
-        distiller,
-        batches,
-        "prediction stage",
-        settings.prediction_epochs,
-        record.output / "state" / "prediction",
-        [tb.callbacks.TaskEvaluator(task), monitor, best],
-    )
+    intermediate = run_intermediate(settings, record, distiller, batches, projection_start)
+    prediction, best = run_prediction(settings, record, distiller, batches, task)
     return record.finish_model(
         {
             "dev": best.metrics,
@@ -119,6 +86,54 @@ def run(settings):
             "prediction_epochs": prediction,
         }
     )
+
+
+def run_intermediate(settings, record, distiller, batches, projection_start):
+    """Attention, hidden states and embeddings; returns the logs of its epochs."""
+    from tinybert_tf.callbacks import DistillationMonitor
+    from tinybert_tf.programs.training import train_stage
+
+    if not settings.intermediate_epochs:
+        return []
+    distiller.compile(
+        intermediate_objective(settings), settings.optimizer(settings.intermediate_learning_rate)
+    )
+    distiller.prepare(batches.epoch(0).element_spec[0])
+    if projection_start is not None:
+        distiller.projection.set_affine(*projection_start)
+    return train_stage(
+        distiller,
+        batches,
+        "intermediate stage",
+        settings.intermediate_epochs,
+        record.output / "state" / "intermediate",
+        [DistillationMonitor(record.output / "logs" / "intermediate")],
+    )
+
+
+def run_prediction(settings, record, distiller, batches, task):
+    """The teacher's predictions; returns the logs of its epochs and the `BestStudent`."""
+    from tinybert_tf.callbacks import BestStudent, DistillationMonitor, TaskEvaluator
+    from tinybert_tf.programs.training import train_stage
+
+    distiller.compile(
+        prediction_objective(settings, task.problem),
+        settings.optimizer(
+            settings.prediction_learning_rate,
+            settings.prediction_epochs * batches.steps_per_epoch,
+        ),
+    )
+    monitor = DistillationMonitor(record.output / "logs" / "prediction")
+    best = BestStudent(record.output / "best", f"dev_{task.metrics[0]}")
+    logs = train_stage(
+        distiller,
+        batches,
+        "prediction stage",
+        settings.prediction_epochs,
+        record.output / "state" / "prediction",
+        [TaskEvaluator(task), monitor, best],
+    )
+    return logs, best
 
 
 def make_student(settings, teacher):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tiny
 
+import tinybert_tf as tb
 from tinybert_tf.callbacks import EpochBackup, epoch_backup
 
 
