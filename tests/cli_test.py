@@ -73,7 +73,7 @@ def test_the_overview_names_every_command(command):
 def test_every_program_says_its_command_and_is_run_as_a_file(command):
     module = sys.modules[cli.settings_class(command).__module__]
     assert f"tinybert-tf {command} " in module.__doc__
-    assert f'main(["{command}"])' in pathlib.Path(module.__file__).read_text()
+    assert f'run_as_program("{command}")' in pathlib.Path(module.__file__).read_text()
 
 
 def test_a_program_run_as_a_file_takes_the_flags_of_the_process():
@@ -123,10 +123,10 @@ def test_flags_override_the_config_file(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("tinybert_tf.tflite.benchmark.run", lambda got: seen.append(got) or {})
     config = tmp_path / "settings.yaml"
-    config.write_text("model: a.tflite\nlengths: [4, 8]\nruns: 5\n")
+    config.write_text(f"model: {config}\nlengths: [4, 8]\nruns: 5\n")
     tiny.done("benchmark", "--config", config, "--runs", 6)
     (settings,) = seen
-    assert (settings.model, settings.lengths, settings.runs) == ("a.tflite", (4, 8), 6)
+    assert (settings.model, settings.lengths, settings.runs) == (str(config), (4, 8), 6)
 
 
 def test_an_unknown_setting_in_the_config_file(tmp_path):
@@ -149,7 +149,7 @@ def throw(error):
     raise error
 
 
-BENCHMARK = ("benchmark", "--model", "m.tflite")
+BENCHMARK = ("benchmark", "--model", __file__)
 
 
 @pytest.mark.parametrize(

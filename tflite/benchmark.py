@@ -39,6 +39,6 @@ def run(settings):
 
 
 if __name__ == "__main__":
-    from tinybert_tf.cli import main
+    from tinybert_tf.cli import run_as_program
 
-    main(["benchmark"])
+    run_as_program("benchmark")

@@ -40,6 +40,6 @@ def run(settings):
 
 
 if __name__ == "__main__":
-    from tinybert_tf.cli import main
+    from tinybert_tf.cli import run_as_program
 
-    main(["export"])
+    run_as_program("export")

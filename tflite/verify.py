@@ -36,9 +36,13 @@ def run(settings):
 
     model = tb.load(settings.model, dtype="float32")
     task = settings.load_task()
-    result = record.finish(tb.export.verify(model, settings.tflite, task, settings.split))
-    check_metrics(result, settings.tolerance)
-    return result
+    result = tb.export.verify(model, settings.tflite, task, settings.split)
+    try:
+        check_metrics(result, settings.tolerance)
+    except ValueError:
+        record.finish(result, status="failed")
+        raise
+    return record.finish(result)
 
 
 def check_metrics(result, tolerance):
@@ -58,6 +62,6 @@ def check_metrics(result, tolerance):
 
 
 if __name__ == "__main__":
-    from tinybert_tf.cli import main
+    from tinybert_tf.cli import run_as_program
 
-    main(["verify"])
+    run_as_program("verify")

@@ -71,15 +71,17 @@ def main(arguments=None):
     """Runs a command.
 
     Args:
-        arguments: list of str without the program's name; `None` takes the process's own. A list
-            with a command alone takes the process's flags, for programs that are run as files.
+        arguments: list of str without the program's name; `None` takes the process's own.
 
     Returns:
         Does not return: exits with 0 (done), 1 (failed), 2 (wrong usage) or 130 (interrupted).
     """
-    if arguments is None or len(arguments) == 1 and arguments[0] in COMMANDS:
-        arguments = [*(arguments or []), *sys.argv[1:]]
-    sys.exit(_run(arguments))
+    sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run_as_program(command):
+    """Runs a command with the process's flags, for programs that are run as files."""
+    main([command, *sys.argv[1:]])
 
 
 def _run(arguments):

@@ -1,7 +1,7 @@
 """Fine-tunes a BERT on a task, so that it can teach.
 
-    tinybert-tf finetune-teacher --teacher bert-base-uncased --task sst2 --data-dir glue --output
-    runs/sst2/teacher
+    tinybert-tf finetune-teacher --task sst2 --data-dir glue \\
+        --teacher bert-base-uncased --output runs/sst2/teacher
 
 `--teacher` is a model folder, or a preset to train from scratch with the word-pieces of
 `--vocabulary`. The best epoch on the dev split is kept.
@@ -49,6 +49,8 @@ def run(settings):
     task = settings.load_task()
     model = make_model(settings, task)
     batches = settings.train_batches(task, model)
+    task.examples("dev")
+    record.start()
 
     distiller = tb.Distiller(None, model)
     distiller.compile(
@@ -80,6 +82,6 @@ def make_model(settings, task):
 
 
 if __name__ == "__main__":
-    from tinybert_tf.cli import main
+    from tinybert_tf.cli import run_as_program
 
-    main(["finetune-teacher"])
+    run_as_program("finetune-teacher")

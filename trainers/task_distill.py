@@ -1,16 +1,15 @@
 """Distils a fine-tuned teacher into a student: intermediate stage, then prediction stage.
 
-    tinybert-tf task-distill --teacher runs/sst2/teacher --student tinybert_4l_312d --task sst2
-    --data-dir glue \\
-        --output runs/sst2/student
+    tinybert-tf task-distill --task sst2 --data-dir glue \\
+        --teacher runs/sst2/teacher --student tinybert_4l_312d --output runs/sst2/student
 
 `--student` is a preset or a model folder. Of the prediction stage the best epoch on the dev split
-is kept.
-`--intermediate-epochs 0 --prediction-weight 0 --label-weight 1` trains the same student on labels
-alone.
+is kept. `--intermediate-epochs 0 --prediction-weight 0 --label-weight 1` trains the same student on
+labels alone.
 """
 
 import dataclasses
+import pathlib
 
 from tinybert_tf.programs.run_record import RunRecord
 from tinybert_tf.programs.settings import TrainingSettings, setting
@@ -35,6 +34,7 @@ class TaskDistillSettings(TrainingSettings):
     prediction_epochs: int = setting(3, "passes of the prediction stage")
     prediction_learning_rate: float = setting(3e-5, "its highest rate")
     temperature: float = setting(1.0, "divides both logits in the prediction loss")
+    scale_by_temperature_squared: bool = setting(False, "multiply that loss by its square")
     prediction_weight: float = setting(1.0, "weight of the teacher's predictions")
     label_weight: float = setting(0.0, "weight of the true labels")
 
@@ -47,6 +47,8 @@ class TaskDistillSettings(TrainingSettings):
 
         from tinybert_tf.programs.training import is_folder
 
+        if not pathlib.Path(self.teacher).is_dir():
+            raise FileNotFoundError(f"{self.teacher}: no such folder, for --teacher.")
         is_folder(self.student)
         # What is wrong with the second stage is said before the first.
         intermediate_objective(self)
@@ -75,6 +77,7 @@ def run(settings):
     student, projection_start = make_student(settings, teacher)
     batches = settings.train_batches(task, student)
     distiller = tb.Distiller(teacher, student)
+    record.start()
     teacher_dev = tb.callbacks.DistillationMonitor(task=task).measure_teacher(teacher)
     intermediate = run_intermediate(settings, record, distiller, batches, projection_start)
     prediction, best = run_prediction(settings, record, distiller, batches, task)
@@ -173,6 +176,7 @@ def prediction_objective(settings, problem):
     return tb.PredictionObjective(
         problem,
         temperature=settings.temperature,
+        scale_by_temperature_squared=settings.scale_by_temperature_squared,
         prediction_weight=settings.prediction_weight,
         label_weight=settings.label_weight,
         compat=settings.compat,
@@ -180,6 +184,6 @@ def prediction_objective(settings, problem):
 
 
 if __name__ == "__main__":
-    from tinybert_tf.cli import main
+    from tinybert_tf.cli import run_as_program
 
-    main(["task-distill"])
+    run_as_program("task-distill")

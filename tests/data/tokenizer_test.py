@@ -15,14 +15,16 @@ from tinybert_tf.data import BertTokenizer
 from tinybert_tf.models.vocabulary import Vocabulary
 
 DATA = pathlib.Path(__file__).parents[3] / "shared" / "data"
-GLUE_DEV_FILES = {  # folder: columns of the texts
-    "CoLA": (3,),
-    "MRPC": (3, 4),
-    "QNLI": (1, 2),
-    "RTE": (1, 2),
-    "SST-2": (0,),
-    "STS-B": (7, 8),
-    "WNLI": (1, 2),
+GLUE_DEV_FILES = {  # file: columns of the texts
+    "CoLA/dev.tsv": (3,),
+    "MNLI-1k/dev_matched.tsv": (1, 2),
+    "MNLI-1k/dev_mismatched.tsv": (1, 2),
+    "MRPC/dev.tsv": (3, 4),
+    "QNLI/dev.tsv": (1, 2),
+    "RTE/dev.tsv": (1, 2),
+    "SST-2/dev.tsv": (0,),
+    "STS-B/dev.tsv": (7, 8),
+    "WNLI/dev.tsv": (1, 2),
 }
 PIECES = [
     *("the", "film", "unflinching", "word-piece", "don't", "I", "Istanbul", "U.S.A.", "3.14", "$5"),
@@ -162,15 +164,15 @@ def test_every_old_character_is_treated_as_hugging_face_treats_it(lower_case):
     assert_equals_peer([f"good{c}film" for c in characters], lower_case)
 
 
-@pytest.mark.parametrize("folder", GLUE_DEV_FILES)
+@pytest.mark.parametrize("name", GLUE_DEV_FILES)
 @pytest.mark.parametrize("lower_case", [True, False])
-def test_glue_equals_hugging_face(folder, lower_case):
-    file, vocabulary = DATA / folder / "dev.tsv", DATA / "vocab" / "bert-base-uncased-vocab.txt"
+def test_glue_equals_hugging_face(name, lower_case):
+    file, vocabulary = DATA / name, DATA / "vocab" / "bert-base-uncased-vocab.txt"
     if not file.exists() or not vocabulary.exists():
         pytest.skip(f"needs {file} and {vocabulary}")
     rows = [line.split("\t") for line in file.read_text("utf-8").removesuffix("\n").split("\n")]
     assert_equals_peer(
-        [row[i] for row in rows for i in GLUE_DEV_FILES[folder]], lower_case, vocabulary
+        [row[i] for row in rows for i in GLUE_DEV_FILES[name]], lower_case, vocabulary
     )
 
 

@@ -22,7 +22,7 @@ def with_rows(path, rows):
 
 def test_missing_file(teacher, out):
     message = tiny.refused(2, *finetune(teacher, ("--train", "gone.tsv", "--dev", "x"), out))
-    assert message == "tinybert-tf: gone.tsv: no such file."
+    assert message == "tinybert-tf: gone.tsv: no such file or folder, for --train."
     assert not out.exists()
 
 
@@ -38,7 +38,7 @@ def test_no_task(teacher, out):
 
 def test_task_and_files(teacher, files, out):
     message = tiny.refused(2, *finetune(teacher, ("--task", "snips", *files), out))
-    assert "give one or the other" in message
+    assert "Give either the name of a task" in message
 
 
 def test_unknown_task(teacher, out):
@@ -126,10 +126,20 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_made(distil, o
 
 
 def test_what_a_failed_run_left_does_not_stand_in_the_way(distil, out):
-    assert "dev_file" in tiny.refused(1, *distil(out, "--teacher", "dev_file"))
-    assert (out / "run.json").is_file()
     message = tiny.refused(1, *distil(out, "--projection", "identity"))
     assert "`projection` is identity, but the student's hidden states are 16 wide" in message
+    assert (out / "run.json").is_file()
+    message = tiny.refused(1, *distil(out, "--projection", "identity", "--seed", 3))
+    assert "`projection` is identity" in message
+
+
+def test_overwriting_begins_only_when_all_that_is_read_is_there(distil, out, tmp_path):
+    tiny.done(*distil(out))
+    before = tiny.snapshot(out)
+    tiny.refused(2, *distil(out, "--teacher", tmp_path / "typo", "--overwrite"))
+    short = tiny.write_tsv(tmp_path / "short.tsv", [("a b", "no"), ("c",)])
+    assert "line 3" in tiny.refused(1, *distil(out, "--train", short, "--overwrite"))
+    assert tiny.snapshot(out) == before
 
 
 def test_what_is_no_run_is_left_alone(distil, out):
@@ -177,7 +187,7 @@ def test_a_file_that_is_no_tflite(dev_file, tmp_path):
 
 def test_a_model_that_is_not_there(dev_file):
     for name in ("gone", "gone.tflite"):
-        assert "gone" in tiny.refused(1, "evaluate", "--model", name, "--dev", dev_file)
+        assert "gone" in tiny.refused(2, "evaluate", "--model", name, "--dev", dev_file)
 
 
 def test_predictions_need_a_tsv_file(teacher, dev_file):

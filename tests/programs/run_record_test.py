@@ -19,6 +19,12 @@ def record(output, command="fake", **others):
     return RunRecord(command, Fake(output=str(output), **others))
 
 
+def started(output, **others):
+    running = record(output, **others)
+    running.start()
+    return running
+
+
 PLACES = {"run": "run/run.json", "x.tflite": "x.tflite.run.json", "x.json": "x.json"}
 
 
@@ -32,7 +38,7 @@ def make_output(path):
 
 @pytest.mark.parametrize("name", PLACES)
 def test_the_record_lies_beside_what_was_made(tmp_path, name):
-    running = record(tmp_path / name)
+    running = started(tmp_path / name)
     path = tmp_path / PLACES[name]
     assert json.loads(path.read_text())["status"] == "running"
     running.finish({"share": 0.5})
@@ -46,7 +52,7 @@ def test_the_record_lies_beside_what_was_made(tmp_path, name):
 @pytest.mark.parametrize("name", PLACES)
 def test_the_same_settings_find_the_result(tmp_path, name):
     assert record(tmp_path / name).result is None
-    running = record(tmp_path / name)
+    running = started(tmp_path / name)
     make_output(tmp_path / name)
     assert record(tmp_path / name).result is None
     running.finish({"share": 0.5})
@@ -58,7 +64,7 @@ def test_the_same_settings_find_the_result(tmp_path, name):
 
 @pytest.mark.parametrize("name", PLACES)
 def test_other_settings_are_refused_unless_told_to_overwrite(tmp_path, name):
-    running = record(tmp_path / name)
+    running = started(tmp_path / name)
     make_output(tmp_path / name)
     running.finish({})
     with pytest.raises(FileExistsError, match=r"--sizes was \[1, 2\] and is now \[3\]"):
@@ -66,6 +72,8 @@ def test_other_settings_are_refused_unless_told_to_overwrite(tmp_path, name):
     with pytest.raises(FileExistsError, match="holds a run of fake, not of other"):
         record(tmp_path / name, command="other")
     assert record(tmp_path / name, sizes=(3,), overwrite=True).result is None
+    assert json.loads((tmp_path / PLACES[name]).read_text())["status"] == "finished"
+    started(tmp_path / name, sizes=(3,), overwrite=True)
     values = json.loads((tmp_path / PLACES[name]).read_text())
     assert (values["status"], values["settings"]["sizes"]) == ("running", [3])
     assert not (tmp_path / name / "made").exists()
@@ -73,14 +81,14 @@ def test_other_settings_are_refused_unless_told_to_overwrite(tmp_path, name):
 
 @pytest.mark.parametrize("name", PLACES)
 def test_a_run_that_made_nothing_gives_way(tmp_path, name):
-    record(tmp_path / name)
-    record(tmp_path / name, sizes=(3,))
+    started(tmp_path / name)
+    started(tmp_path / name, sizes=(3,))
     values = json.loads((tmp_path / PLACES[name]).read_text())
     assert values["settings"]["sizes"] == [3]
 
 
 def test_a_run_that_has_made_something_does_not(tmp_path):
-    record(tmp_path / "run")
+    started(tmp_path / "run")
     (tmp_path / "run" / "state").mkdir()
     with pytest.raises(FileExistsError, match="--sizes"):
         record(tmp_path / "run", sizes=(3,))
@@ -107,7 +115,7 @@ def test_what_is_no_run_is_refused(tmp_path, name, overwrite):
 
 
 def test_an_empty_folder_is_taken(tmp_path):
-    assert record(tmp_path).result is None
+    started(tmp_path)
     assert (tmp_path / "run.json").is_file()
 
 
@@ -128,7 +136,7 @@ def test_without_an_output_nothing_is_recorded():
 
 
 def test_the_best_epoch_becomes_the_model(tmp_path):
-    running = record(tmp_path / "run")
+    running = started(tmp_path / "run")
     for name in ("best", "state"):
         (tmp_path / "run" / name).mkdir()
     (tmp_path / "run" / "best" / "config.json").write_text("{}")

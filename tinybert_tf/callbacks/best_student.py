@@ -38,6 +38,8 @@ class BestStudent(keras.callbacks.Callback):
                 f'BestStudent goes by "{self._monitor}", but an epoch has {", ".join(logs)}. Put '
                 "TaskEvaluator before it, or pass `monitor`."
             )
+        if self.model.stop_training:
+            return  # something went wrong
         if self.metrics is not None and not logs[self._monitor] > self.metrics[self._monitor]:
             return
         self.metrics = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}

@@ -14,9 +14,8 @@ class DistillationMonitor(keras.callbacks.Callback):
     """Writes each loss term to TensorBoard and warns about what makes a run worthless.
 
     It warns when the teacher is no better on the dev split than guessing; when a loss is not a
-    number,
-    and then stops training; and when a dev metric appears while the objective trains no head,
-    where it says nothing about the student.
+    number, and then stops training; and when a dev metric appears while the objective trains no
+    head, where it says nothing about the student.
 
     Args:
         log_dir: str or path-like for TensorBoard, or `None`.

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import shutil
 
 import keras
 import tensorflow as tf
@@ -56,10 +55,6 @@ class EpochBackup(keras.callbacks.Callback):
             checkpoint = tf.train.Checkpoint(variables=_variables(self.model))
             checkpoint.write(str(temporary / "state"))
             (temporary / "epochs.json").write_text(json.dumps(self.epoch_logs))
-
-    def delete(self):
-        """Removes the saved state, once the run's results are written."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _variables(distiller):

@@ -109,7 +109,9 @@ class Task:
             raise ValueError(f'Unknown split "{split}". Splits: {", ".join(SPLITS)}.')
         return self.read(split)
 
-    def train(self, model, batch_size=None, batch_tokens=None, max_length=None, seed=0):
+    def train(
+        self, model, batch_size=None, batch_tokens=None, max_length=None, pad_to=None, seed=0
+    ):
         """Returns the shuffled batches of the train split, encoded for `model`.
 
         Args:
@@ -118,6 +120,7 @@ class Task:
             batch_tokens: int, tokens in a batch, padding included.
             max_length: int, the most tokens of an example; the task's own by default. Never more
                 than the model takes.
+            pad_to: int, one length to pad every batch to instead of grouping by length.
             seed: int, decides the order.
 
         Returns:
@@ -129,7 +132,7 @@ class Task:
         """
         if batch_size is None and batch_tokens is None:
             batch_size = 32
-        sizes = {"batch_size": batch_size, "batch_tokens": batch_tokens}
+        sizes = {"batch_size": batch_size, "batch_tokens": batch_tokens, "pad_to": pad_to}
         return self._batches("train", model, max_length, seed=seed, **sizes)
 
     def dev(self, model, batch_size=32):
@@ -179,13 +182,12 @@ def task(
     label_column="label",
     labels=None,
     problem="classification",
-    max_length=128,
+    max_length=None,
 ):
     """Makes a task, by its name or of your own files.
 
     Args:
-        name: str, a name in `TASKS`. The arguments after `data_dir` are for your own files and not
-            given with a name.
+        name: str, a name in `TASKS`. Files, columns, labels and problem are then its own.
         data_dir: str or path-like, the task's folder or the one above it. Without it a bundled
             task needs no files and others are asked of TensorFlow Datasets.
         train: str or path-like, your own file (.tsv, .csv, also .gz), as are `dev` and `test`.
@@ -197,14 +199,15 @@ def task(
         labels: tuple of str, names of the classes; `None` takes the sorted names in the first of
             your files.
         problem: "classification" or "regression".
-        max_length: int, the most tokens of an example.
+        max_length: int, the most tokens of an example; `None` takes the named task's own, or 128.
 
     Returns:
         `Task`.
 
     Raises:
         ValueError: If the name or the problem is unknown, if a name and files or neither are
-            given, or if a file of yours cannot be read.
+            given, if a named task is given columns, labels or a problem, or if a file of yours
+            cannot be read.
         FileNotFoundError: If a folder or file is missing.
 
     Example:
@@ -217,11 +220,17 @@ def task(
         if path is not None
     }
     if (name is None) == (not files):
+        given = f"{name} and {', '.join(map(str, files.values()))}" if name else "neither"
         raise ValueError(
-            f"Give either the name of a task ({', '.join(sorted(TASKS))}) or files of your own."
+            f"Give either the name of a task ({', '.join(sorted(TASKS))}) or files of your own; "
+            f"got {given}."
         )
+    own = (text_column, text_pair_column, label_column, labels, problem)
     if name is not None:
-        return _named_task(name, data_dir)
+        if own != ("sentence", None, "label", None, "classification"):
+            raise ValueError(f"Columns, labels and problem of {name} are set; leave them out.")
+        made = _named_task(name, data_dir)
+        return made if max_length is None else dataclasses.replace(made, max_length=max_length)
     if problem not in _DEFAULT_METRICS:
         raise ValueError(f'Unknown problem "{problem}". Problems: {", ".join(_DEFAULT_METRICS)}.')
     columns = {
@@ -239,7 +248,7 @@ def task(
         labels=tuple(labels),
         problem=problem,
         metrics=_DEFAULT_METRICS[problem],
-        max_length=max_length,
+        max_length=max_length or 128,
         read=functools.cache(
             lambda split: _read_split(split, _file_given(files, split), columns, to_label)
         ),

@@ -6,20 +6,17 @@ import tensorflow as tf
 from tinybert_tf.distillation.projection import Projection
 
 
-@keras.saving.register_keras_serializable("tinybert_tf")
 class Distiller(keras.Model):
     """Trains a student towards what a teacher computes on the same inputs.
 
     A step runs the student once and the teacher once. The teacher is frozen and runs without
-    dropout.
-    Under a `tf.distribute` strategy every loss is the mean over the examples of the global batch,
-    so any number of replicas takes the same step.
+    dropout. Under a `tf.distribute` strategy every loss is the mean over the examples of the global
+    batch, so any number of replicas takes the same step.
 
     Args:
-        teacher: `keras.Model`, or `None` for objectives that learn from labels alone. Its output
-            is a
-            mapping with what the objective compares: `logits`, `hidden_states`, `attention_logits`.
-            Its `trainable` is set to False.
+        teacher: `keras.Model`, or `None` for objectives that learn from labels alone. Its output is
+            a mapping with what the objective compares: `logits`, `hidden_states`,
+            `attention_logits`. Its `trainable` is set to False.
         student: `keras.Model` with the same kind of output.
         name: str.
 
@@ -83,7 +80,8 @@ class Distiller(keras.Model):
             inputs: a mapping of tensors, arrays or `tf.TensorSpec`, as the models take it.
         """
         with self.distribute_strategy.scope():
-            if self.projection is None and self.objective.needs_projection:
+            mode = self.projection and self.projection.mode
+            if self.objective.needs_projection and mode != self.objective.projection:
                 self.projection = self._make_projection(inputs)
             if not self.optimizer.built:
                 self.optimizer.build(self._learning_variables())
@@ -117,15 +115,23 @@ class Distiller(keras.Model):
             x = x.stream(kwargs.get("initial_epoch", 0))
         if hasattr(validation_data, "epoch"):
             validation_data = validation_data.epoch(0)
-        self.prepare(_inputs_of(x.element_spec if hasattr(x, "element_spec") else x))
+        self.prepare(_inputs_of(x))
         return super().fit(x, *args, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """As `keras.Model.evaluate`; `x` may also be `ExampleBatches`."""
+        if hasattr(x, "epoch"):
+            x = x.epoch(0)
+        if x is not None:
+            self.prepare(_inputs_of(x))
+        return super().evaluate(x, *args, **kwargs)
 
     def call(self, inputs, training=None):
         """The student's outputs."""
         return self.student(inputs, training=training)
 
     def train_step(self, data):
-        inputs, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        inputs, labels = _unpack(data)
         variables = self._learning_variables()
         teacher = self._teach(inputs)
         with tf.GradientTape() as tape:
@@ -138,7 +144,7 @@ class Distiller(keras.Model):
         return self._report(terms)
 
     def test_step(self, data):
-        inputs, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        inputs, labels = _unpack(data)
         student = self.student(inputs, training=False)
         _, terms = self._compute_losses(inputs, labels, self._teach(inputs), student)
         return self._report(terms)
@@ -170,21 +176,18 @@ class Distiller(keras.Model):
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Does nothing: `prepare` has made every variable, inside the strategy's scope."""
 
-    def get_config(self):
-        models = {"teacher": self.teacher, "student": self.student}
-        serialized = keras.saving.serialize_keras_object(models)
-        return {**serialized, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config):
-        models = keras.saving.deserialize_keras_object(
-            {"teacher": config["teacher"], "student": config["student"]}
-        )
-        return cls(**models, name=config["name"])
-
 
 def _inputs_of(data):
+    """The inputs of a dataset's elements, as specs, or of arrays."""
+    data = getattr(data, "element_spec", data)
     return data[0] if isinstance(data, (tuple, list)) else data
+
+
+def _unpack(data):
+    inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if sample_weight is not None:
+        raise ValueError("Sample and class weights are not supported; pass (inputs, labels).")
+    return inputs, labels
 
 
 def _dense(gradient):

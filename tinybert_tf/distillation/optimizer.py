@@ -46,9 +46,8 @@ class BertAdamW(keras.optimizers.AdamW):
     """Adam with decoupled weight decay through TensorFlow's fused kernel.
 
     Keras' own update reads and writes every variable a dozen times, which on a processor takes
-    longer
-    than the small student's gradient. Gradients are clipped after they have been summed over the
-    replicas, so that several devices take the step that one would take.
+    longer than the small student's gradient. Gradients are clipped after they have been summed over
+    the replicas, so that several devices take the step that one would take.
 
     Args:
         bias_correction: whether to divide the moments by 1 - beta^step. The released program does

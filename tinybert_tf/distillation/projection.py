@@ -18,7 +18,6 @@ def check_projection(mode):
     return mode
 
 
-@keras.saving.register_keras_serializable("tinybert_tf")
 class Projection(keras.layers.Layer):
     """Maps the student's hidden states to the teacher's width; used in training only.
 
@@ -84,12 +83,3 @@ class Projection(keras.layers.Layer):
         """
         for dense in self.dense_layers:
             dense.set_weights([kernel, bias])
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "mode": self.mode,
-            "num_states": self.num_states,
-            "student_dim": self.student_dim,
-            "teacher_dim": self.teacher_dim,
-        }

@@ -70,8 +70,8 @@ class EdgeModel:
             segment_ids: int sequence of the same shape, 1 at the second text of a pair.
 
         Returns:
-            Dict from each output's name (`probabilities`, `score`) to its float32 array
-            `(1, columns)`.
+            Dict from each output's name (`probabilities`, `score`) to its float32 array `(1,
+            columns)`.
 
         Raises:
             ValueError: If the shapes differ, are not those of one sentence, or exceed a file of

@@ -26,13 +26,12 @@ class BertEncoder(keras.Model):
         name: str, name of the model.
 
     Call:
-        A mapping of int tensors `(batch, length)`: `token_ids`, `segment_ids` and `padding_mask`
-        (1 at real tokens, 0 at padding). Returns a mapping with
-        `hidden_states`: list of num_layers + 1 float tensors `(batch, length, hidden_dim)`, the
-        embedding output first; `attention_logits`: list of num_layers float tensors `(batch,
-        num_heads, length, length)`, before softmax, the mask's -10000 added at padded keys;
-        `sequence_output`: the last hidden state; `pooled_output`: float tensor `(batch,
-        hidden_dim)`.
+        A mapping of int tensors `(batch, length)`: `token_ids`, `segment_ids` and `padding_mask` (1
+        at real tokens, 0 at padding). Returns a mapping with `hidden_states`: list of num_layers +
+        1 float tensors `(batch, length, hidden_dim)`, the embedding output first;
+        `attention_logits`: list of num_layers float tensors `(batch, num_heads, length, length)`,
+        before softmax, the mask's -10000 added at padded keys; `sequence_output`: the last hidden
+        state; `pooled_output`: float tensor `(batch, hidden_dim)`.
 
     Raises:
         ValueError: If the vocabulary is larger than the config says; in a call, if `length` is

@@ -30,8 +30,8 @@ def initialize_from_teacher_pca(student, teacher, num_samples=8192, seed=0):
     if target.config.hidden_dim > source.config.hidden_dim:
         raise ValueError(
             f"The student is {target.config.hidden_dim} wide and the teacher "
-            f"{source.config.hidden_dim}; "
-            "a start from the teacher's principal components needs a student at most as wide."
+            f"{source.config.hidden_dim}; a start from the teacher's principal components needs a "
+            "student at most as wide. Start at random (`--initialize random`) instead."
         )
     if target.config.vocabulary_size != source.config.vocabulary_size:
         raise ValueError(

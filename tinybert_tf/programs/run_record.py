@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import platform
+import resource
 import shutil
 import time
 
@@ -32,6 +33,9 @@ class RunRecord:
         settings: the program's settings, a dataclass with `output` and, mostly, `overwrite`.
             Without an output nothing is recorded.
 
+    A program asks for `result` first, loads what it reads, and calls `start` before it writes: what
+    `overwrite` replaces is removed only then.
+
     Attributes:
         result: dict of the finished run with these settings that is there already, else `None`.
 
@@ -48,24 +52,31 @@ class RunRecord:
             "command": command,
             "settings": dataclasses.asdict(settings),
             "status": "running",
-            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "versions": _versions(),
         }
         self.output = settings.output and pathlib.Path(settings.output)
         if self.output is None:
             return
         self._path = _record_path(self.output)
-        if getattr(settings, "overwrite", False):
-            self._remove(dataclasses.asdict(settings))
-        self._compare()
-        if self.result is None:
-            self._write()
+        self._overwrites = getattr(settings, "overwrite", False) and _read(self._path) is not None
+        if self._overwrites:
+            _check_inputs_are_elsewhere(self.output.resolve(), dataclasses.asdict(settings))
+        else:
+            self._compare()
 
-    def finish(self, result):
-        """Writes the result and marks the run as finished; returns the result."""
+    def start(self):
+        """Marks the run as running, after removing the one that it replaces."""
+        if self._overwrites and _is_folder(self.output):
+            shutil.rmtree(self.output)
+        self._write()
+
+    def finish(self, result, status="finished"):
+        """Writes the result and the run's status, "finished" or "failed"; returns the result."""
         self._values |= {
-            "status": "finished",
+            "status": status,
             "seconds": round(time.monotonic() - self._start, 1),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "result": result,
         }
         if self.output is not None:
@@ -124,16 +135,6 @@ class RunRecord:
         if self.output.is_dir():
             return any(path.name not in _SIDE_PRODUCTS for path in self.output.iterdir())
         return self._path != self.output and self.output.exists()
-
-    def _remove(self, settings):
-        if _read(self._path) is None:
-            return
-        _check_inputs_are_elsewhere(self.output.resolve(), settings)
-        if _is_folder(self.output):
-            shutil.rmtree(self.output)
-        else:
-            self.output.unlink(missing_ok=True)
-            self._path.unlink(missing_ok=True)
 
 
 def finished_result(command, settings):

@@ -4,6 +4,8 @@ import dataclasses
 import pathlib
 
 REQUIRED = dataclasses.MISSING
+# Settings that name a file or folder to read; `teacher` and `student` may be a preset instead.
+_READ = ("model", "tflite", "against", "input", "vocabulary", "train", "dev", "test")
 
 
 def setting(default=REQUIRED, help=""):
@@ -22,6 +24,10 @@ class Settings:
 
     def check(self):
         """Raises ValueError or FileNotFoundError for settings that cannot work."""
+        for name in _READ:
+            path = getattr(self, name, None)
+            if path is not None and not pathlib.Path(path).exists():
+                raise FileNotFoundError(f"{path}: no such file or folder, for --{name}.")
 
     def check_at_least(self, least, *names):
         """Raises ValueError if one of these settings is less than `least`."""
@@ -49,28 +55,17 @@ class TaskSettings(Settings):
     )
 
     def check(self):
-        files = [path for path in (self.train, self.dev, self.test) if path]
-        for path in files:
-            if not pathlib.Path(path).is_file():
-                raise FileNotFoundError(f"{path}: no such file.")
-        if self.task or not files:
+        super().check()
+        if self.task or not (self.train or self.dev or self.test):
             self.load_task()
 
     def load_task(self):
         """The `Task` that the settings name."""
         from tinybert_tf import data
 
-        if self.task:
-            given = self.train or self.dev or self.test
-            if given:
-                raise ValueError(
-                    f"Got --task {self.task} and the file {given}; give one or the other."
-                )
-            task = data.task(self.task, self.data_dir)
-            if self.max_length is None:
-                return task
-            return dataclasses.replace(task, max_length=self.max_length)
         return data.task(
+            self.task,
+            self.data_dir,
             train=self.train,
             dev=self.dev,
             test=self.test,
@@ -78,7 +73,7 @@ class TaskSettings(Settings):
             text_pair_column=self.text_pair_column,
             label_column=self.label_column,
             problem=self.problem,
-            max_length=self.max_length or 128,
+            max_length=self.max_length,
         )
 
 
@@ -91,6 +86,9 @@ class TrainingSettings(TaskSettings):
         None, "examples a step; 32 if neither this nor the next is set"
     )
     batch_tokens: int | None = setting(None, "word-pieces a step, padding included, instead")
+    pad_to: int | None = setting(
+        None, "one length to pad every batch to, instead of grouping by length"
+    )
     warmup: float = setting(0.1, "share of the steps in which the learning rate rises")
     weight_decay: float = setting(0.01, "decoupled weight decay")
     clip_norm: float = setting(1.0, "largest norm of the gradient")
@@ -108,7 +106,11 @@ class TrainingSettings(TaskSettings):
     def train_batches(self, task, model):
         """The task's training batches for a model."""
         return task.train(
-            model, batch_size=self.batch_size, batch_tokens=self.batch_tokens, seed=self.seed
+            model,
+            batch_size=self.batch_size,
+            batch_tokens=self.batch_tokens,
+            pad_to=self.pad_to,
+            seed=self.seed,
         )
 
     def optimizer(self, learning_rate, total_steps=None):
