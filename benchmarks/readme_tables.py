@@ -1,6 +1,7 @@
 """Puts the results of runs into the README's tables.
 
-    python benchmarks/readme_tables.py --quickstart runs/quickstart --sst2 runs/sst2
+    python benchmarks/readme_tables.py --quickstart runs/quickstart --sst2 runs/sst2 \\
+        --start runs/snips_start
 
 Each run's figures are kept in benchmarks/results/ as the programs wrote them; the tables are made
 from there. Without a flag the README is written anew from what is kept.
@@ -27,6 +28,11 @@ def collect_sst2(folder):
     stages = {"teacher": "teacher/run.json", "student": "student/run.json"}
     stages |= {"labels_alone": "labels_alone/run.json", "verify": "verify.json"}
     return {name: read(folder / path) for name, path in stages.items()}
+
+
+def collect_start(folder):
+    """The records of the stages of recipes/snips_start.yaml."""
+    return {name: read(folder / name / "run.json") for name in ("teacher_pca", "random")}
 
 
 def read(path):
@@ -85,7 +91,20 @@ def sst2_table(records):
         [name, f"{100 * value:.2f} %", f"{100 * value / teacher:.1f} %", count]
         for (name, value), count in zip(accuracies.items(), counts, strict=True)
     ]
-    return table([header, *rows]) + footnote(records["student"])
+    return table([header, *rows]) + footnote(*(records[name] for name in epochs))
+
+
+def start_table(records):
+    """Losses of the intermediate stage and dev accuracy of each start."""
+    names = {"teacher_pca": "teacher's principal components", "random": "random"}
+    rows = []
+    for start, record in records.items():
+        result = record["result"]
+        losses = result["intermediate_epochs"][0]
+        terms = [f"{losses[f'{term}_loss']:.3f}" for term in ("attention", "hidden", "embedding")]
+        rows.append([names[start], *terms, f"{100 * result['dev']['dev_accuracy']:.2f} %"])
+    header = ["start", "attention loss", "hidden loss", "embedding loss", "dev accuracy"]
+    return table([header, *rows]) + footnote(*records.values())
 
 
 def passes(record):
@@ -103,17 +122,22 @@ def table(rows):
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
 
 
-def footnote(record):
-    """Versions and date of a run."""
-    versions = record["versions"]
-    names = ("tensorflow", "keras", "ai-edge-litert")
+def footnote(*records):
+    """Machine, versions, date, time and memory of runs."""
+    versions, names = records[0]["versions"], ("tensorflow", "keras", "ai-edge-litert")
     packages = ", ".join(f"{name} {versions[name]}" for name in names)
-    return f"\n{record['started'][:10]}, {versions['machine']}, {packages}.\n"
+    minutes = " + ".join(f"{record['seconds'] / 60:.1f}" for record in records)
+    memory = max(record["peak_memory_bytes"] for record in records if "peak_memory_bytes" in record)
+    return (
+        f"\n{records[0]['started'][:10]}, {versions['machine']}, {packages}; {minutes} minutes, "
+        f"{memory / 1e9:.1f} GB at most.\n"
+    )
 
 
 TABLES = {
     "quickstart": (collect_quickstart, quickstart_table),
     "sst2": (collect_sst2, sst2_table),
+    "start": (collect_start, start_table),
 }
 
 

@@ -248,3 +248,31 @@ stages:
         "export: export",
         "evaluate: evaluate",
     ]
+
+
+def test_a_stage_is_made_anew_from_what_was_made_anew(teacher, small, files, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"""
+output: {tmp_path / "out"}
+train: {files[1]}
+dev: {files[3]}
+stages:
+- finetune-teacher:
+    teacher: {teacher}
+    epochs: 1
+    output: ${{output}}/teacher
+- task-distill:
+    teacher: ${{output}}/teacher
+    student: {small}
+    intermediate_epochs: 0
+    prediction_epochs: 1
+    output: ${{output}}/student
+"""
+    )
+    tiny.done("run", recipe)
+    weights = tmp_path / "out" / "student" / "model.safetensors"
+    first = weights.stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "out" / "teacher")
+    tiny.done("run", recipe)
+    assert weights.stat().st_mtime_ns > first
