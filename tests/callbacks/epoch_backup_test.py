@@ -90,9 +90,3 @@ def test_an_epoch_that_went_wrong_is_not_saved(saved, tmp_path):
     saved.on_epoch_end(1, {"loss": float("nan")})
     assert tiny.snapshot(tmp_path) == before
     assert len(saved.epoch_logs) == 1
-
-
-def test_delete(saved, tmp_path):
-    assert (tmp_path / "state").exists()
-    saved.delete()
-    assert not (tmp_path / "state").exists()

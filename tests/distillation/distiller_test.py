@@ -199,3 +199,30 @@ def test_different_labels_are_refused_where_they_are_compared():
     distiller.compile(tb.IntermediateObjective(), tb.adamw(1e-2))
     with pytest.raises(ValueError, match="teacher's labels are b, a, the student's a, b"):
         distiller.compile(tb.PredictionObjective(), tb.adamw(1e-2))
+
+
+def test_another_projection_is_made_when_asked_for():
+    distiller = make_distiller(tb.IntermediateObjective(projection="shared"))
+    logs = distiller.evaluate(make_dataset(), return_dict=True, verbose=0)
+    assert np.isfinite(logs["loss"])
+    distiller.compile(tb.IntermediateObjective(projection="per_layer"), tb.adamw(1e-2))
+    distiller.fit(make_dataset(4), verbose=0)
+    assert distiller.projection.mode == "per_layer"
+
+
+def test_batches_of_examples_are_taken_as_they_are():
+    vocabulary = tb.Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnop"))
+    examples = tb.data.Examples(["a b", "c d e", "f"], labels=[0, 1, 0])
+    batches = tb.data.ExampleBatches(examples, vocabulary, max_length=LENGTH, batch_size=2, seed=0)
+    distiller = make_distiller(tb.PredictionObjective(), vocabulary=vocabulary)
+    history = distiller.fit(batches, validation_data=batches, epochs=2, verbose=0).history
+    assert len(history["val_loss"]) == 2
+    logs = distiller.evaluate(batches, return_dict=True, verbose=0)
+    assert logs["loss"] == pytest.approx(history["val_loss"][-1], rel=1e-5)
+
+
+def test_sample_weights_are_refused_rather_than_ignored():
+    distiller = make_distiller(tb.PredictionObjective())
+    weighted = make_dataset(4).map(lambda inputs, labels: (inputs, labels, tf.ones(4)))
+    with pytest.raises(ValueError, match="not supported"):
+        distiller.fit(weighted, verbose=0)

@@ -112,6 +112,7 @@ class Distiller(keras.Model):
         self._assert_compile_called("fit")
         if hasattr(x, "stream"):
             kwargs.setdefault("steps_per_epoch", x.steps_per_epoch)
+            kwargs.setdefault("shuffle", False)  # they are; Keras warns unless told
             x = x.stream(kwargs.get("initial_epoch", 0))
         if hasattr(validation_data, "epoch"):
             validation_data = validation_data.epoch(0)
