@@ -38,6 +38,7 @@ setuptools.setup(
         "rich",
         "matplotlib",
         "jinja2",
+        "pyyaml",
     ],
     extras_require={
         "model-garden": ["tf-models-official"],

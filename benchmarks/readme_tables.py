@@ -127,10 +127,11 @@ def footnote(*records):
     versions, names = records[0]["versions"], ("tensorflow", "keras", "ai-edge-litert")
     packages = ", ".join(f"{name} {versions[name]}" for name in names)
     minutes = " + ".join(f"{record['seconds'] / 60:.1f}" for record in records)
-    memory = max(record["peak_memory_bytes"] for record in records if "peak_memory_bytes" in record)
+    peaks = [record["peak_memory_bytes"] for record in records if "peak_memory_bytes" in record]
+    memory = f", {max(peaks) / 1e9:.1f} GB at most" if peaks else ""
     return (
-        f"\n{records[0]['started'][:10]}, {versions['machine']}, {packages}; {minutes} minutes, "
-        f"{memory / 1e9:.1f} GB at most.\n"
+        f"\n{records[0]['started'][:10]}, {versions['machine']}, {packages}; {minutes} minutes"
+        f"{memory}.\n"
     )
 
 
