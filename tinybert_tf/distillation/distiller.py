@@ -204,10 +204,12 @@ def _check_vocabularies(teacher, student):
     ours, theirs = (getattr(model, "vocabulary", None) for model in (student, teacher))
     if ours is None or theirs is None or ours == theirs:
         return
+    pairs = enumerate(zip(theirs.tokens, ours.tokens, strict=False))
+    where = next((f"; id {i} is {a!r} and {b!r}" for i, (a, b) in pairs if a != b), "")
     raise ValueError(
-        f"Teacher and student have different vocabularies ({len(theirs)} tokens, lower_case "
-        f"{theirs.lower_case}; {len(ours)} tokens, lower_case {ours.lower_case}), so the same ids "
-        "mean other words to them. Make the student with `vocabulary=teacher.vocabulary`."
+        f"Teacher and student have different vocabularies ({len(theirs)} and {len(ours)} tokens, "
+        f"lower_case {theirs.lower_case} and {ours.lower_case}{where}), so the same ids mean other "
+        "words to them. Make the student with `vocabulary=teacher.vocabulary`."
     )
 
 
