@@ -149,3 +149,13 @@ def test_working_folders_that_outlived_the_end_are_removed(tmp_path):
     (tmp_path / "run" / "state").mkdir()
     assert record(tmp_path / "run").result == {}
     assert not (tmp_path / "run" / "state").exists()
+
+
+def test_a_setting_that_came_later_was_at_its_default(tmp_path):
+    started(tmp_path / "x.json").finish({"share": 0.5})
+    values = json.loads((tmp_path / "x.json").read_text())
+    del values["settings"]["sizes"]
+    (tmp_path / "x.json").write_text(json.dumps(values))
+    assert record(tmp_path / "x.json").result == {"share": 0.5}
+    with pytest.raises(FileExistsError, match="--sizes"):
+        record(tmp_path / "x.json", sizes=(3,))

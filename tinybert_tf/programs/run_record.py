@@ -12,6 +12,7 @@ import shutil
 import time
 
 from tinybert_tf.atomic import atomic_file
+from tinybert_tf.programs.settings import REQUIRED
 
 # Settings that do not change what a run makes.
 _NOT_COMPARED = ("output", "overwrite")
@@ -48,6 +49,7 @@ class RunRecord:
     def __init__(self, command, settings):
         self._start = time.monotonic()
         self.result = None
+        self._defaults = _defaults(settings)
         self._values = {
             "command": command,
             "settings": dataclasses.asdict(settings),
@@ -114,7 +116,7 @@ class RunRecord:
                 f"{self.output} holds a run of {old['command']}, not of {new['command']}. Choose "
                 "another --output, or pass --overwrite to replace it."
             )
-        differing = _differences(old["settings"], new["settings"])
+        differing = _differences(self._defaults | old["settings"], new["settings"])
         if differing:
             raise FileExistsError(
                 f"{self.output} holds a run with other settings: {'; '.join(differing)}. Choose "
@@ -150,9 +152,15 @@ def finished_result(command, settings):
     is_finished = (
         old is not None
         and (old["command"], old["status"]) == (command, "finished")
-        and not _differences(old["settings"], new)
+        and not _differences(_defaults(settings) | old["settings"], new)
     )
     return old["result"] if is_finished else None
+
+
+def _defaults(settings):
+    """What a setting was when a record was written that does not have it yet."""
+    fields = [field for field in dataclasses.fields(settings) if field.default is not REQUIRED]
+    return json.loads(json.dumps({field.name: field.default for field in fields}))
 
 
 def _check_inputs_are_elsewhere(output, settings):
