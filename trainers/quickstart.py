@@ -33,9 +33,16 @@ class QuickstartSettings(Settings):
     def check(self):
         self.check_at_least(1, "teacher_epochs", "intermediate_epochs", "prediction_epochs")
 
+        from tinybert_tf import data
         from tinybert_tf.programs.training import is_folder
 
-        is_folder(self.student)
+        if is_folder(self.student):
+            raise ValueError(f"--student is the folder {self.student}, expected a preset.")
+        if self.teacher is not None and not is_folder(self.teacher):
+            raise ValueError(f"--teacher is the preset {self.teacher}, expected a BERT folder.")
+        task = data.task("snips", self.data_dir)
+        for split in data.SPLITS:
+            task.examples(split)
 
 
 def run(settings):
@@ -50,8 +57,9 @@ def run(settings):
     distilled = distil(settings, output)
     files = export_all(output)
     benchmarks = measure(files)
-    models = compare(settings, output, files, benchmarks)
-    write_page(settings, output, files, notes, distilled, benchmarks, models)
+    outputs, labels = answer_all(settings, files)
+    models = compare(settings, outputs, labels, benchmarks)
+    write_page(settings, output, files, notes, distilled, benchmarks, models, outputs, labels)
     return record.finish(
         {
             "report": str(output / "report.html"),
@@ -157,22 +165,33 @@ def measure(files):
     return dict(zip(files, result["files"], strict=True))
 
 
-def compare(settings, output, files, benchmarks):
-    """The rows of the results table, the teacher first."""
-    from tinybert_tf.trainers import evaluate
+def answer_all(settings, files):
+    """What each file answers to the test sentences, by name, and the labels of the columns."""
+    from tinybert_tf import data
+    from tinybert_tf.programs.answers import answers
 
-    rows = []
-    for name, path in files.items():
-        result = evaluate.run(
-            evaluate.EvaluateSettings(
-                model=str(path), task="snips", data_dir=settings.data_dir, split="test"
-            )
-        )
+    task = data.task("snips", settings.data_dir)
+    found = {
+        name: answers(path, task.examples("test"), task.max_length) for name, path in files.items()
+    }
+    labels = next(iter(found.values()))[1]
+    return {name: outputs for name, (outputs, _) in found.items()}, labels
+
+
+def compare(settings, outputs, labels, benchmarks):
+    """The rows of the results table, the teacher first."""
+    from tinybert_tf import data
+    from tinybert_tf.evaluation import task_metrics
+
+    task = data.task("snips", settings.data_dir)
+    truth, rows = task.examples("test").labels, []
+    for name in outputs:
+        metrics = task_metrics(task, truth, outputs[name], labels)
         latency = {case["length"]: case["p50_ms"] for case in benchmarks[name]["latency"]}
         rows.append(
             {
                 "name": name,
-                "accuracy": result["accuracy"],
+                "accuracy": metrics["accuracy"],
                 "size_bytes": benchmarks[name]["size_bytes"],
                 "latency_ms": latency[LATENCY_LENGTH],
                 "latency_length": LATENCY_LENGTH,
@@ -181,7 +200,7 @@ def compare(settings, output, files, benchmarks):
     return rows
 
 
-def write_page(settings, output, files, notes, distilled, benchmarks, models):
+def write_page(settings, output, files, notes, distilled, benchmarks, models, outputs, labels):
     """Verifies the int8 file against its student and writes report.html."""
     import tinybert_tf as tb
     from tinybert_tf.report import write_report
@@ -204,18 +223,14 @@ def write_page(settings, output, files, notes, distilled, benchmarks, models):
         },
         benchmarks=benchmarks,
         verification=tb.export.verify(student, files["student int8"], task, "test"),
-        examples=choose_examples(task, files),
+        examples=choose_examples(task.examples("test"), outputs, labels),
         file=files["student int8"].name,
     )
 
 
-def choose_examples(task, files, count=8):
+def choose_examples(examples, outputs, labels, count=8):
     """A few test sentences with both predictions: where they differ first, then one a label."""
-    from tinybert_tf.programs.answers import answers
-
-    examples = task.examples("test")
-    teacher, labels = answers(files["teacher float32"], examples, task.max_length)
-    student, _ = answers(files["student int8"], examples, task.max_length)
+    teacher, student = outputs["teacher float32"], outputs["student int8"]
     differ = [i for i in range(len(examples)) if teacher[i].argmax() != student[i].argmax()]
     one_each = [examples.labels.index(label) for label in sorted(set(examples.labels))]
     chosen = list(dict.fromkeys([*differ[:3], *one_each]))[:count]

@@ -77,8 +77,8 @@ def run(settings):
     student, projection_start = make_student(settings, teacher)
     batches = settings.train_batches(task, student)
     distiller = tb.Distiller(teacher, student)
-    record.start()
     teacher_dev = tb.callbacks.DistillationMonitor(task=task).measure_teacher(teacher)
+    record.start()
     intermediate = run_intermediate(settings, record, distiller, batches, projection_start)
     prediction, best = run_prediction(settings, record, distiller, batches, task)
     return record.finish_model(

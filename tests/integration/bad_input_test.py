@@ -139,7 +139,20 @@ def test_overwriting_begins_only_when_all_that_is_read_is_there(distil, out, tmp
     tiny.refused(2, *distil(out, "--teacher", tmp_path / "typo", "--overwrite"))
     short = tiny.write_tsv(tmp_path / "short.tsv", [("a b", "no"), ("c",)])
     assert "line 3" in tiny.refused(1, *distil(out, "--train", short, "--overwrite"))
+    dev = ("--train", short.with_name("fine.tsv"), "--dev", short)
+    tiny.write_tsv(dev[1], [("a b", "no"), ("c", "yes")])
+    assert "line 3" in tiny.refused(1, *distil(out, *dev, "--overwrite"))
     assert tiny.snapshot(out) == before
+
+
+def test_a_quickstart_that_cannot_end_does_not_begin(teacher, out, tmp_path):
+    command = ("quickstart", "--output", out)
+    assert "expected a preset" in tiny.refused(2, *command, "--student", teacher)
+    assert "expected a BERT folder" in tiny.refused(2, *command, "--teacher", "bert_tiny")
+    for split in ("train", "dev"):
+        tiny.write_tsv(tmp_path / f"{split}.tsv", [("rain", "GetWeather")])
+    assert "No test.tsv" in tiny.refused(2, *command, "--data-dir", tmp_path)
+    assert not out.exists()
 
 
 def test_what_is_no_run_is_left_alone(distil, out):

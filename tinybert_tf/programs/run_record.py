@@ -64,8 +64,11 @@ class RunRecord:
         self._overwrites = getattr(settings, "overwrite", False) and _read(self._path) is not None
         if self._overwrites:
             _check_inputs_are_elsewhere(self.output.resolve(), dataclasses.asdict(settings))
-        else:
-            self._compare()
+            return
+        self._compare()
+        self.result = finished_result(command, settings)
+        if self.result is not None:
+            self._remove_working_folders()
 
     def start(self):
         """Marks the run as running, after removing the one that it replaces."""
@@ -122,9 +125,6 @@ class RunRecord:
                 f"{self.output} holds a run with other settings: {'; '.join(differing)}. Choose "
                 "another --output, or pass --overwrite to replace it."
             )
-        if old["status"] == "finished" and (self._path == self.output or self.output.exists()):
-            self.result = old["result"]
-            self._remove_working_folders()
 
     def _refuse_what_is_no_run(self):
         is_file = self.output.exists() and not self.output.is_dir()
