@@ -29,11 +29,13 @@ def by_hand(text, length, max_length=40):
     return ids + [0] * (length - len(ids))
 
 
-@pytest.mark.parametrize("settings", [{}, {"seed": 3}, {"pad_to": 40}, {"pad_to": 24, "seed": 3}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"seed": 3}, {"pad_to": 40}, {"pad_to": (16, 24), "seed": 3}]
+)
 def test_rows_are_the_texts_tokenized_and_padded(settings):
     for inputs, labels in batches(**settings).epoch(0):
         length = inputs["token_ids"].shape[1]
-        most = min(40, settings.get("pad_to", 40))
+        most = min(40, np.max(settings.get("pad_to", 40)))
         expected = [by_hand(TEXTS[label], length, most) for label in labels]
         np.testing.assert_array_equal(inputs["token_ids"], expected)
         np.testing.assert_array_equal(inputs["padding_mask"], np.not_equal(expected, 0))
@@ -78,23 +80,23 @@ def test_without_seed_examples_keep_their_order():
 
 def test_shapes_come_from_a_small_set():
     shapes = {tuple(inputs["token_ids"].shape) for inputs, _ in batches(seed=0).epoch(0)}
-    assert {length for _, length in shapes} == {8, 16, 24, 32, 40}
-    assert len(shapes) <= 2 * 5
+    assert {length for _, length in shapes} == {4, 8, 12, 16, 20, 24, 28, 32, 40}
+    assert len(shapes) <= 2 * 9
 
 
 def test_padding_is_less_than_the_step_between_lengths():
     for inputs, _ in batches(max_length=512).epoch(0):
         length = inputs["token_ids"].shape[1]
         lengths = inputs["padding_mask"].numpy().sum(axis=1)
-        assert length in (8, 16, 24, 32, 48, 64)
-        assert (length - lengths).max() < (8 if length <= 32 else 16)
+        assert length in (*range(4, 32, 4), 32, 40, 48, 56, 64)
+        assert (length - lengths).max() < (4 if length <= 32 else 8)
 
 
 def test_batch_tokens_bounds_the_tokens_of_a_batch():
     made = batches(batch_size=None, batch_tokens=100, seed=0)
     shapes = {tuple(inputs["token_ids"].shape) for inputs, _ in made.epoch(0)}
     assert max(rows * length for rows, length in shapes) <= 100
-    assert {(12, 8), (6, 16), (4, 24), (3, 32), (2, 40)} <= shapes
+    assert {(12, 8), (8, 12), (6, 16), (5, 20), (4, 24), (3, 32), (2, 40)} <= shapes
 
 
 def test_steps_per_epoch_counts_the_batches():
@@ -103,11 +105,12 @@ def test_steps_per_epoch_counts_the_batches():
     assert made.epoch(0).cardinality() == made.steps_per_epoch
 
 
-def test_stream_is_one_epoch_after_another():
+def test_an_epoch_can_begin_in_its_middle():
     made = batches(seed=0)
-    stream = delivered(made.stream(first_epoch=2).take(2 * made.steps_per_epoch))
-    np.testing.assert_array_equal(stream, np.concatenate([made.order(2), made.order(3)]))
-    assert made.stream().cardinality() == tf.data.INFINITE_CARDINALITY
+    rest = made.epoch(2, first_step=5)
+    assert rest.cardinality() == made.steps_per_epoch - 5
+    skipped = delivered(made.epoch(2).take(5))
+    np.testing.assert_array_equal(np.concatenate([skipped, delivered(rest)]), made.order(2))
 
 
 def test_without_labels_elements_are_inputs():
@@ -138,6 +141,8 @@ def test_dtypes(labels, dtype):
         ({"batch_size": 0}, "`batch_size` is 0, expected 1 or more"),
         ({"batch_size": None, "batch_tokens": 39}, "39, less than one example of 40 tokens"),
         ({"max_length": 2}, "`max_length` is 2, expected 3 or more"),
+        ({"pad_to": (16, 8)}, r"`pad_to` is \(16, 8\), expected increasing lengths"),
+        ({"pad_to": 0}, "`pad_to` is 0, expected increasing lengths"),
         ({"examples": Examples([])}, "no examples"),
         ({"examples": Examples(["a"], labels=["good"])}, r"Labels are names \('good'\)"),
     ],

@@ -1,5 +1,7 @@
 """Batches of examples of about the same length, in an order that a seed decides."""
 
+import copy
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,9 +14,9 @@ class ExampleBatches:
     """Tokenized, padded batches of examples, each padded only to the length of its group.
 
     Examples are grouped by length, so that a batch holds little padding and the lengths of all
-    batches come from a small set (multiples of 8 up to 32, of 16 up to 64, of 32 above). The order
-    of an epoch depends on nothing but `seed` and the epoch's index; every epoch has the same
-    number of steps and holds every example once.
+    batches come from a small set (multiples of 4 up to 32, of 8 up to 64, of 16 up to 128, of 32
+    above). The order of an epoch depends on nothing but `seed` and the epoch's index; every epoch
+    has the same number of steps and holds every example once.
 
     Args:
         examples: `Examples`; its labels, if any, are int (classification) or float (regression).
@@ -24,8 +26,10 @@ class ExampleBatches:
             given.
         batch_tokens: int, tokens in a batch, padding included: short examples come in larger
             batches.
-        pad_to: int, one length to pad every example to instead of grouping, or `None`.
+        pad_to: int or sequence of int, the lengths to pad to instead; the last is the most tokens
+            of an example.
         seed: int, or `None` to keep the order of `examples` inside each group.
+        prefetch: int, batches made ahead of the training; `None` lets tf.data decide.
 
     Raises:
         ValueError: If there are no examples, if both or neither of `batch_size` and `batch_tokens`
@@ -47,16 +51,19 @@ class ExampleBatches:
         batch_tokens=None,
         pad_to=None,
         seed=None,
+        prefetch=None,
     ):
         if not len(examples):
             raise ValueError("There are no examples to make batches of.")
         self.num_examples = len(examples)
         self._seed = seed
-        self._max_length = min(max_length, pad_to or max_length)
+        self._prefetch = tf.data.AUTOTUNE if prefetch is None else prefetch
+        padded_lengths = np.array(_padded_lengths(max_length, pad_to))
+        self._max_length = min(max_length, int(padded_lengths[-1]))
         self._tokenizer = BertTokenizer(vocabulary)
+        self._teacher_cache = None
         with tf.device("CPU"):
             self._columns = _columns(examples)
-            padded_lengths = np.array([pad_to] if pad_to else _padded_lengths(max_length))
             group = np.searchsorted(padded_lengths, self._lengths())
             self._group = tf.constant(group, tf.int64)
         sizes = _batch_sizes(padded_lengths, padded_lengths[group.max()], batch_size, batch_tokens)
@@ -68,30 +75,59 @@ class ExampleBatches:
         """Number of batches in an epoch."""
         return len(self._starts)
 
-    def epoch(self, index):
+    def epoch(self, index, first_step=0):
         """Returns the batches of one epoch.
 
         Args:
             index: int, which epoch, from 0.
+            first_step: int, how many batches to leave out at its beginning.
 
         Returns:
             `tf.data.Dataset` of `inputs`, or `(inputs, labels)` where there are labels. `inputs`
             maps `token_ids`, `segment_ids` and `padding_mask` to int32 tensors `(batch, length)`;
             `labels` is an int32 or float32 tensor `(batch,)`.
         """
-        return self._epochs(tf.data.Dataset.range(index, index + 1), self.steps_per_epoch)
+        return self._dataset(self._plan(index, first_step), self.steps_per_epoch - first_step)
 
-    def stream(self, first_epoch=0):
-        """Returns the batches of every epoch from `first_epoch` on, without end, as in `epoch`.
+    def distribute(self, strategy, index, first_step=0):
+        """Returns the batches of one epoch, each cut evenly among a strategy's replicas.
+
+        A worker makes only what its own replicas get. All parts of a batch are padded alike and
+        differ by one example at most; where a batch has fewer examples than there are replicas,
+        some parts are empty.
 
         Args:
-            first_epoch: int, the epoch to begin with, from 0.
+            strategy: `tf.distribute.Strategy`.
+            index: int, which epoch, from 0.
+            first_step: int, how many batches to leave out at its beginning.
 
         Returns:
-            `tf.data.Dataset` with elements as those of `epoch`.
+            `tf.distribute.DistributedDataset` with elements as those of `epoch`.
         """
-        indices = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-        return self._epochs(indices, tf.data.INFINITE_CARDINALITY)
+        steps = self.steps_per_epoch - first_step
+
+        def make_share(context):
+            replicas = context.num_replicas_in_sync
+            here = replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * here
+            plan = self._plan(index, first_step).flat_map(
+                lambda rows, length: tf.data.Dataset.range(first, first + here).map(
+                    lambda part: (_part(rows, part, replicas), length)
+                )
+            )
+            return self._dataset(plan, steps * here)
+
+        return strategy.distribute_datasets_from_function(make_share)
+
+    def with_teacher(self, cache):
+        """Returns these batches with a teacher's outputs in `inputs["teacher"]`.
+
+        Args:
+            cache: `TeacherCache` of these batches, complete.
+        """
+        batches = copy.copy(self)
+        batches._teacher_cache = cache
+        return batches
 
     def order(self, epoch):
         """Returns which example each row of an epoch is.
@@ -109,11 +145,11 @@ class ExampleBatches:
             [rows[self._starts[b] : self._starts[b] + self._sizes[b]] for b in batches]
         )
 
-    def _epochs(self, indices, num_batches):
+    def _dataset(self, plan, num_batches):
         parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-        dataset = indices.flat_map(self._plan).map(self._batch, **parallel)
+        dataset = plan.map(self._batch, **parallel)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
-        return dataset.prefetch(tf.data.AUTOTUNE)
+        return dataset.prefetch(self._prefetch)
 
     def _shuffled(self, epoch):
         """Returns the examples group after group, and the batches in the order of delivery."""
@@ -131,11 +167,13 @@ class ExampleBatches:
         bits = tf.random.stateless_uniform([count], seed, None, None, tf.uint32, alg="philox")
         return tf.cast(bits, tf.int64)
 
-    def _plan(self, epoch):
+    def _plan(self, epoch, first_step):
         """Returns a dataset of an epoch's batches: the examples in each, the length to pad to."""
-        rows, order = self._shuffled(epoch)
-        columns = (self._starts, self._sizes, self._padded_lengths)
-        batches = tf.data.Dataset.from_tensor_slices(tuple(tf.gather(c, order) for c in columns))
+        with tf.device("CPU"):
+            rows, order = self._shuffled(tf.constant(epoch, tf.int64))
+            columns = (self._starts, self._sizes, self._padded_lengths)
+            columns = tuple(tf.gather(column, order[first_step:]) for column in columns)
+        batches = tf.data.Dataset.from_tensor_slices(columns)
         return batches.map(lambda start, size, length: (rows[start : start + size], length))
 
     def _batch(self, rows, length):
@@ -150,6 +188,8 @@ class ExampleBatches:
             "segment_ids": segments.to_tensor(0, shape=shape),
             "padding_mask": tf.ones_like(ids).to_tensor(0, shape=shape),
         }
+        if self._teacher_cache is not None:
+            inputs["teacher"] = self._teacher_cache.features(rows, length)
         return inputs if labels is None else (inputs, labels)
 
     def _lengths(self):
@@ -178,10 +218,22 @@ def _columns(examples):
     return tf.constant(examples.texts, tf.string), pairs, labels
 
 
-def _padded_lengths(max_length):
-    """Returns the lengths to which batches are padded, increasing; the last is `max_length`."""
-    steps = [8, 16, 24, 32, 48, 64, *range(96, max_length, 32)]
-    return [length for length in steps if length < max_length] + [max_length]
+def _part(rows, part, parts):
+    """Returns one of `parts` nearly equal parts of the rows."""
+    count = tf.shape(rows, tf.int64)[0]
+    return rows[count * part // parts : count * (part + 1) // parts]
+
+
+def _padded_lengths(max_length, pad_to):
+    """Returns the lengths to which batches are padded, increasing."""
+    if pad_to is None:
+        steps = [*range(4, 32, 4), *range(32, 64, 8), *range(64, 128, 16)]
+        steps += range(128, max_length, 32)
+        return [length for length in steps if length < max_length] + [max_length]
+    lengths = [pad_to] if isinstance(pad_to, int) else list(pad_to)
+    if sorted(set(lengths)) != lengths or lengths[0] < 2:
+        raise ValueError(f"`pad_to` is {pad_to}, expected increasing lengths of 2 or more.")
+    return lengths
 
 
 def _batch_sizes(padded_lengths, longest, batch_size, batch_tokens):

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tinybert_tf.distillation.epoch_callbacks import EpochCallbacks
 from tinybert_tf.distillation.projection import Projection
 
 
@@ -42,7 +43,7 @@ class Distiller(keras.Model):
         self.projection = None
         self.built = True
 
-    def compile(self, objective, optimizer, jit_compile=False, **kwargs):
+    def compile(self, objective, optimizer, jit_compile=False, accumulation_steps=1, **kwargs):
         """Sets what to learn and how; call it again for the next stage.
 
         Args:
@@ -50,12 +51,16 @@ class Distiller(keras.Model):
                 attributes.
             optimizer: a Keras optimizer; see `adamw`.
             jit_compile: whether to compile the step with XLA.
+            accumulation_steps: int, parts in which a replica computes its share of a batch, one
+                after the other: the same step in less memory.
             **kwargs: `steps_per_execution`, `run_eagerly`, ... as for `keras.Model.compile`.
 
         Raises:
-            ValueError: If the objective needs a teacher and there is none, or labels cannot be
-            compared.
+            ValueError: If the objective needs a teacher and there is none, labels cannot be
+            compared, or `accumulation_steps` is less than 1.
         """
+        if accumulation_steps < 1:
+            raise ValueError(f"`accumulation_steps` is {accumulation_steps}, expected 1 or more.")
         if objective.needs_teacher and self.teacher is None:
             raise ValueError(
                 f"{type(objective).__name__} compares with a teacher, but the Distiller has none."
@@ -63,7 +68,7 @@ class Distiller(keras.Model):
         if "prediction_loss" in objective.weights:
             _check_labels(self.teacher, self.student)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-        self.objective = objective
+        self.objective, self._accumulation_steps = objective, accumulation_steps
         with self.distribute_strategy.scope():
             names = ("loss", *objective.weights)
             self._means = [keras.metrics.Mean(name=name, dtype="float32") for name in names]
@@ -79,6 +84,7 @@ class Distiller(keras.Model):
         Args:
             inputs: a mapping of tensors, arrays or `tf.TensorSpec`, as the models take it.
         """
+        inputs, _ = _split(inputs)
         with self.distribute_strategy.scope():
             mode = self.projection and self.projection.mode
             if self.objective.needs_projection and mode != self.objective.projection:
@@ -107,24 +113,72 @@ class Distiller(keras.Model):
         extra = self.projection.trainable_variables if uses_projection else []
         return self.student.trainable_variables + extra
 
-    def fit(self, x=None, *args, validation_data=None, **kwargs):
-        """As `keras.Model.fit`; `x` and `validation_data` may also be `ExampleBatches`."""
+    def fit(self, x=None, *args, **kwargs):
+        """As `keras.Model.fit`; `x` and `validation_data` may also be `ExampleBatches`.
+
+        With `ExampleBatches`, `initial_step` says how many steps of the first epoch to leave out,
+        and every replica makes only its own share of the batches.
+        """
         self._assert_compile_called("fit")
-        if hasattr(x, "stream"):
-            kwargs.setdefault("steps_per_epoch", x.steps_per_epoch)
-            kwargs.setdefault("shuffle", False)  # they are; Keras warns unless told
-            x = x.stream(kwargs.get("initial_epoch", 0))
-        if hasattr(validation_data, "epoch"):
-            validation_data = validation_data.epoch(0)
+        if hasattr(kwargs.get("validation_data"), "epoch"):
+            kwargs["validation_data"] = kwargs["validation_data"].epoch(0)
+        if hasattr(x, "epoch"):
+            return self._fit_epochs(x, **kwargs)
         self.prepare(_inputs_of(x))
-        return super().fit(x, *args, validation_data=validation_data, **kwargs)
+        return super().fit(x, *args, **kwargs)
+
+    def _fit_epochs(
+        self,
+        batches,
+        epochs=1,
+        initial_epoch=0,
+        initial_step=0,
+        callbacks=(),
+        verbose="auto",
+        **kwargs,
+    ):
+        self.prepare(_inputs_of(batches.epoch(0)))
+        callbacks = EpochCallbacks(
+            callbacks,
+            add_history=True,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=epochs,
+            steps=batches.steps_per_epoch,
+            model=self,
+        )
+        self.stop_training = False
+        callbacks.begin_training()
+        for epoch in range(initial_epoch, epochs):
+            callbacks.first_step = initial_step if epoch == initial_epoch else 0
+            super().fit(
+                self._epoch(batches, epoch, callbacks.first_step),
+                epochs=epoch + 1,
+                initial_epoch=epoch,
+                steps_per_epoch=batches.steps_per_epoch - callbacks.first_step,
+                callbacks=callbacks,
+                shuffle=False,  # they are; Keras warns unless told
+                verbose=0,
+                **kwargs,
+            )
+            if self.stop_training:
+                break
+        callbacks.end_training()
+        return self.history
+
+    def _epoch(self, batches, epoch, first_step):
+        strategy = self.distribute_strategy
+        if strategy.num_replicas_in_sync == 1:
+            return batches.epoch(epoch, first_step)
+        return batches.distribute(strategy, epoch, first_step)
 
     def evaluate(self, x=None, *args, **kwargs):
         """As `keras.Model.evaluate`; `x` may also be `ExampleBatches`."""
-        if hasattr(x, "epoch"):
-            x = x.epoch(0)
         if x is not None:
-            self.prepare(_inputs_of(x))
+            self.prepare(_inputs_of(x.epoch(0) if hasattr(x, "epoch") else x))
+        if hasattr(x, "epoch"):
+            kwargs.setdefault("steps", x.steps_per_epoch)
+            x = self._epoch(x, 0, 0)
         return super().evaluate(x, *args, **kwargs)
 
     def call(self, inputs, training=None):
@@ -132,47 +186,76 @@ class Distiller(keras.Model):
         return self.student(inputs, training=training)
 
     def train_step(self, data):
-        inputs, labels = _unpack(data)
+        inputs, labels, teacher = _unpack(data)
         variables = self._learning_variables()
-        teacher = self._teach(inputs)
-        with tf.GradientTape() as tape:
-            student = self.student(inputs, training=True)
-            loss, terms = self._compute_losses(inputs, labels, teacher, student)
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, variables)
-        pairs = [(_dense(g), v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+        count = self._global_count(inputs)
+        gradients, sums = self._gradients(variables, inputs, labels, teacher, count)
+        pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
         self.optimizer.apply_gradients(pairs)
-        return self._report(terms)
+        return self._report(sums, count)
 
     def test_step(self, data):
-        inputs, labels = _unpack(data)
-        student = self.student(inputs, training=False)
-        _, terms = self._compute_losses(inputs, labels, self._teach(inputs), student)
-        return self._report(terms)
+        inputs, labels, teacher = _unpack(data)
+        count = self._global_count(inputs)
+        terms = self._terms(inputs, labels, teacher, training=False)
+        return self._report(_sum_each(terms), count)
+
+    def _gradients(self, variables, inputs, labels, teacher, count):
+        """Gradients of this replica's share of the loss, and the sums of the terms.
+
+        Both are added up over `accumulation_steps` parts of the batch.
+        """
+        parts = self._accumulation_steps
+
+        def compute(part):
+            batch = tf.nest.map_structure(
+                lambda tensor: _part(tensor, part, parts), (inputs, labels, teacher)
+            )
+            with tf.GradientTape() as tape:
+                sums = _sum_each(self._terms(*batch, training=True))
+                loss = sums["loss"] / tf.cast(tf.maximum(count, 1), sums["loss"].dtype)
+                scaled = self.optimizer.scale_loss(loss)
+            found = tape.gradient(scaled, variables)
+            return [None if g is None else tf.convert_to_tensor(g) for g in found], sums
+
+        if parts == 1:
+            return compute(0)
+        totals = compute(0)
+        return _add_up(compute, totals, parts)
+
+    def _terms(self, inputs, labels, teacher, training):
+        """The terms of the loss and their weighted sum, one value an example."""
+        if self.objective.needs_teacher and teacher is None:
+            teacher = self._teach(inputs)
+        student = self.student(inputs, training=training)
+        terms = self.objective.losses(inputs, labels, teacher, student, self.projection)
+        loss = sum(weight * terms[name] for name, weight in self.objective.weights.items())
+        return {"loss": loss, **terms}
 
     def _teach(self, inputs):
-        if not self.objective.needs_teacher:
-            return None
         return keras.tree.map_structure(tf.stop_gradient, self.teacher(inputs, training=False))
 
-    def _compute_losses(self, inputs, labels, teacher, student):
-        """This replica's share of the loss, and the unreduced terms."""
-        terms = self.objective.losses(inputs, labels, teacher, student, self.projection)
-        terms["loss"] = sum(weight * terms[name] for name, weight in self.objective.weights.items())
-        return self._share_of_global_mean(terms["loss"]), terms
+    def _global_count(self, inputs):
+        """Number of examples on all replicas."""
+        return self._sum_over_replicas(tf.shape(keras.tree.flatten(inputs)[0])[0])
 
-    def _share_of_global_mean(self, per_example):
-        """Sum over this replica's examples by the number of examples on all replicas."""
-        count = tf.shape(per_example)[0]
-        if self.distribute_strategy.num_replicas_in_sync > 1:
-            context = tf.distribute.get_replica_context()
-            count = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
-        return tf.reduce_sum(per_example) / tf.cast(tf.maximum(count, 1), per_example.dtype)
+    def _sum_over_replicas(self, values):
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return values
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
-    def _report(self, terms):
-        for mean in self._means:
-            mean.update_state(terms[mean.name])
-        return {mean.name: mean.result() for mean in self._means}
+    def _report(self, sums, count):
+        """Notes the means over the global batch; returns those over the epoch so far."""
+        values = [tf.cast(sums[mean.name], tf.float32) for mean in self._means]
+        totals = tf.unstack(self._sum_over_replicas(tf.stack(values)))
+        for mean, total in zip(self._means, totals, strict=True):
+            mean.update_state(total / tf.cast(tf.maximum(count, 1), tf.float32), count)
+        logs = {mean.name: mean.result() for mean in self._means}
+        if not _is_multi_worker(self.distribute_strategy):
+            return logs
+        # Keras reduces what workers report along an axis.
+        return {name: value[None] for name, value in logs.items()}
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Does nothing: `prepare` has made every variable, inside the strategy's scope."""
@@ -185,15 +268,51 @@ def _inputs_of(data):
 
 
 def _unpack(data):
+    """Inputs, labels, and the teacher's outputs where the data have them."""
     inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise ValueError("Sample and class weights are not supported; pass (inputs, labels).")
-    return inputs, labels
+    inputs, teacher = _split(inputs)
+    return inputs, labels, teacher
 
 
-def _dense(gradient):
-    """The gradient of a whole table, where TensorFlow gives only the rows looked up."""
-    return tf.convert_to_tensor(gradient)
+def _split(inputs):
+    """The models' inputs, and the teacher's outputs that came with them or `None`."""
+    if not isinstance(inputs, dict) or "teacher" not in inputs:
+        return inputs, None
+    return {name: value for name, value in inputs.items() if name != "teacher"}, inputs["teacher"]
+
+
+def _part(tensor, part, parts):
+    """One of nearly equal parts of a tensor's rows."""
+    if parts == 1 or tensor is None:
+        return tensor
+    count = tf.shape(tensor)[0]
+    return tensor[count * part // parts : count * (part + 1) // parts]
+
+
+def _add_up(compute, totals, parts):
+    """Adds `compute(part)` of every part after the first to `totals`, one after the other."""
+    leaves = [leaf for leaf in keras.tree.flatten(totals) if leaf is not None]
+
+    def add(part, *sums):
+        more = [leaf for leaf in keras.tree.flatten(compute(part)) if leaf is not None]
+        return part + 1, *(a + b for a, b in zip(sums, more, strict=True))
+
+    _, *leaves = tf.while_loop(
+        lambda part, *_: part < parts, add, (1, *leaves), parallel_iterations=1
+    )
+    left = iter(leaves)
+    return keras.tree.map_structure(lambda leaf: None if leaf is None else next(left), totals)
+
+
+def _sum_each(terms):
+    return {name: tf.reduce_sum(values) for name, values in terms.items()}
+
+
+def _is_multi_worker(strategy):
+    is_collective = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    return is_collective and strategy.extended._in_multi_worker_mode()
 
 
 def _dtype_name(value):

@@ -2,6 +2,8 @@
 
 import keras
 
+from tinybert_tf.models.dense import TokenDense
+
 # mode: index of the dense layer that serves hidden state m of M
 PROJECTIONS = {
     "embedding_and_shared": lambda state: min(state, 1),
@@ -59,7 +61,7 @@ class Projection(keras.layers.Layer):
         return [] if rule is None else [rule(state) for state in range(self.num_states)]
 
     def _dense(self, index):
-        dense = keras.layers.Dense(
+        dense = TokenDense(
             self.teacher_dim,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
             dtype=self.dtype_policy,

@@ -46,12 +46,16 @@ class EncoderLayer(keras.layers.Layer):
         self.attention = SelfAttention(config, dtype=self.dtype_policy, name="attention")
         self.attention_norm = self._norm("attention_norm")
         self.intermediate_dense = bert_dense(
-            config, width, inner, dtype=policy, name="intermediate_dense"
+            config,
+            width,
+            inner,
+            activation=_ACTIVATIONS[config.activation],
+            dtype=policy,
+            name="intermediate_dense",
         )
         self.output_dense = bert_dense(config, inner, width, dtype=policy, name="output_dense")
         self.output_norm = self._norm("output_norm")
         self.dropout = keras.layers.Dropout(config.dropout, dtype=self.dtype_policy)
-        self.activation = _ACTIVATIONS[config.activation]
         self.built = True
 
     def _norm(self, name):
@@ -64,6 +68,6 @@ class EncoderLayer(keras.layers.Layer):
     def call(self, hidden, mask_bias, training=None):
         context, logits = self.attention(hidden, mask_bias, training=training)
         hidden = self.attention_norm(hidden + self.dropout(context, training=training))
-        inner = self.activation(self.intermediate_dense(hidden))
+        inner = self.intermediate_dense(hidden)
         outer = self.dropout(self.output_dense(inner), training=training)
         return self.output_norm(hidden + outer), logits
