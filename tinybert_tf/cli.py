@@ -61,9 +61,9 @@ COMMANDS = {
     ),
 }
 
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 _INTERRUPTED_MESSAGE = (
-    "Interrupted. A training goes on from its last finished epoch with the same command."
+    "Interrupted. A training goes on from its last saved state with the same command."
 )
 
 
@@ -227,8 +227,11 @@ def _reporting(command, debug):
         warnings.showwarning = _show_warning
         try:
             yield status
-        except KeyboardInterrupt:
-            status.append(_complain(_INTERRUPTED_MESSAGE, INTERRUPTED))
+        except KeyboardInterrupt as stop:  # a terminated training tells that its state is saved
+            message, code = (
+                (str(stop), TERMINATED) if str(stop) else (_INTERRUPTED_MESSAGE, INTERRUPTED)
+            )
+            status.append(_complain(message, code))
         except Exception as error:
             if debug:
                 raise

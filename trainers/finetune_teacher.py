@@ -9,8 +9,9 @@
 
 import dataclasses
 
-from tinybert_tf.programs.run_record import RunRecord
+from tinybert_tf.programs.precision import TRAINED, check_dtype
 from tinybert_tf.programs.settings import TrainingSettings, setting
+from tinybert_tf.programs.training import TrainingRecord, is_folder, train_stage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,12 +23,14 @@ class FinetuneTeacherSettings(TrainingSettings):
     head: str = setting("bert", "bert, or tinybert_relu as in the released TinyBERT checkpoints")
     epochs: int = setting(3, "passes over the training split")
     learning_rate: float = setting(3e-5, "the highest rate")
+    dtype: str = setting(
+        "float32", "to compute in: float32, bfloat16 or float16; variables stay float32"
+    )
 
     def check(self):
         super().check()
         self.check_at_least(1, "epochs")
-
-        from tinybert_tf.programs.training import is_folder
+        check_dtype("--dtype", self.dtype, TRAINED)
 
         if not is_folder(self.teacher) and self.vocabulary is None:
             raise ValueError(f"The preset {self.teacher} has no word-pieces; give --vocabulary.")
@@ -36,34 +39,35 @@ class FinetuneTeacherSettings(TrainingSettings):
 
 def run(settings):
     """Fine-tunes; returns the dev metrics of the best epoch and the logs of all."""
-    record = RunRecord("finetune-teacher", settings)
+    record = TrainingRecord("finetune-teacher", settings)
     if record.result is not None:
         return record.result
 
-    import keras
-
     import tinybert_tf as tb
-    from tinybert_tf.programs.training import train_stage
 
-    keras.utils.set_random_seed(settings.seed)
+    strategy = settings.begin()
     task = settings.load_task()
-    model = make_model(settings, task)
-    batches = settings.train_batches(task, model)
     task.examples("dev")
-    record.start()
-
-    distiller = tb.Distiller(None, model)
-    distiller.compile(
-        tb.PredictionObjective(task.problem, prediction_weight=0.0, label_weight=1.0),
-        settings.optimizer(settings.learning_rate, settings.epochs * batches.steps_per_epoch),
+    with strategy.scope():
+        model = make_model(settings, task)
+        batches = settings.train_batches(task, model)
+        record.start()
+        distiller = tb.Distiller(None, model)
+        distiller.compile(
+            tb.PredictionObjective(task.problem, prediction_weight=0.0, label_weight=1.0),
+            settings.optimizer(settings.learning_rate, settings.epochs * batches.steps_per_epoch),
+            **settings.compile_options(),
+        )
+    best = tb.callbacks.BestStudent(
+        record.output / "best", f"dev_{task.metrics[0]}", writes=record.writes
     )
-    best = tb.callbacks.BestStudent(record.output / "best", f"dev_{task.metrics[0]}")
     logs = train_stage(
+        settings,
+        record,
         distiller,
         batches,
         "fine-tuning",
         settings.epochs,
-        record.output / "state",
         [tb.callbacks.TaskEvaluator(task), tb.callbacks.DistillationMonitor(), best],
     )
     return record.finish_model({"dev": best.metrics, "epochs": logs})
@@ -72,9 +76,9 @@ def run(settings):
 def make_model(settings, task):
     """The model to fine-tune: a folder's encoder, or a preset's, under a head for the task."""
     import tinybert_tf as tb
-    from tinybert_tf.programs.training import is_folder
 
     head = {"labels": task.labels, "problem": task.problem, "head": settings.head}
+    head["dtype"] = TRAINED[settings.dtype]
     if is_folder(settings.teacher):
         return tb.BertClassifier.from_encoder(tb.load(settings.teacher), **head)
     vocabulary = tb.Vocabulary.from_file(settings.vocabulary)

@@ -11,8 +11,9 @@ labels alone.
 import dataclasses
 import pathlib
 
-from tinybert_tf.programs.run_record import RunRecord
+from tinybert_tf.programs.precision import FROZEN, TRAINED, check_dtype, frozen_dtype
 from tinybert_tf.programs.settings import TrainingSettings, setting
+from tinybert_tf.programs.training import TrainingRecord, cache_teacher, is_folder, train_stage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,16 +38,34 @@ class TaskDistillSettings(TrainingSettings):
     scale_by_temperature_squared: bool = setting(False, "multiply that loss by its square")
     prediction_weight: float = setting(1.0, "weight of the teacher's predictions")
     label_weight: float = setting(0.0, "weight of the true labels")
+    teacher_dtype: str = setting(
+        "auto", "of the frozen teacher: bfloat16, float16, float32, or auto: what is fast here"
+    )
+    student_dtype: str = setting(
+        "float32", "to compute in: float32, bfloat16 or float16; variables stay float32"
+    )
+    teacher_cache: str | None = setting(
+        None,
+        "folder that keeps the teacher's outputs for other runs; else they go with the run's state",
+        compared=False,
+    )
+    run_teacher_always: bool = setting(
+        False, "run the teacher in every prediction epoch, and keep nothing", compared=False
+    )
+    feature_cache_gb: float = setting(
+        0.0,
+        "keep its hidden states and attention of the intermediate stage too, up to this size",
+        compared=False,
+    )
 
     def check(self):
         super().check()
+        check_dtype("--teacher-dtype", self.teacher_dtype, FROZEN)
+        check_dtype("--student-dtype", self.student_dtype, TRAINED)
         if self.initialize not in ("teacher_pca", "random"):
             raise ValueError(f"--initialize is {self.initialize}, expected teacher_pca or random.")
         self.check_at_least(0, "intermediate_epochs")
         self.check_at_least(1, "prediction_epochs")
-
-        from tinybert_tf.programs.training import is_folder
-
         if not pathlib.Path(self.teacher).is_dir():
             raise FileNotFoundError(f"{self.teacher}: no such folder, for --teacher.")
         is_folder(self.student)
@@ -59,32 +78,28 @@ class TaskDistillSettings(TrainingSettings):
 
 def run(settings):
     """Distils; returns dev metrics of teacher and student and the logs of both stages."""
-    record = RunRecord("task-distill", settings)
+    record = TrainingRecord("task-distill", settings)
     if record.result is not None:
         return record.result
 
-    import keras
-
     import tinybert_tf as tb
 
-    keras.utils.set_random_seed(settings.seed)
+    strategy = settings.begin()
     task = settings.load_task()
-    teacher = tb.load(settings.teacher)
-    if not hasattr(teacher, "labels"):
-        raise ValueError(
-            f"{settings.teacher} has no classifier; fine-tune it with finetune-teacher first."
-        )
-    student, projection_start = make_student(settings, teacher)
-    batches = settings.train_batches(task, student)
-    distiller = tb.Distiller(teacher, student)
-    teacher_dev = tb.callbacks.DistillationMonitor(task=task).measure_teacher(teacher)
-    record.start()
-    intermediate = run_intermediate(settings, record, distiller, batches, projection_start)
-    prediction, best = run_prediction(settings, record, distiller, batches, task)
+    with strategy.scope():
+        teacher = load_teacher(settings)
+        student, projection_start = make_student(settings, teacher)
+        batches = settings.train_batches(task, student)
+        distiller = tb.Distiller(teacher, student)
+        teacher_dev = tb.callbacks.DistillationMonitor(task=task).measure_teacher(teacher)
+        record.start()
+        intermediate = run_intermediate(settings, record, distiller, batches, projection_start)
+        prediction, best = run_prediction(settings, record, distiller, batches, task)
     return record.finish_model(
         {
             "dev": best.metrics,
             "teacher_dev": teacher_dev,
+            "teacher_dtype": teacher.dtype_policy.name,
             "intermediate_epochs": intermediate,
             "prediction_epochs": prediction,
         }
@@ -94,64 +109,89 @@ def run(settings):
 def run_intermediate(settings, record, distiller, batches, projection_start):
     """Attention, hidden states and embeddings; returns the logs of its epochs."""
     from tinybert_tf.callbacks import DistillationMonitor
-    from tinybert_tf.programs.training import train_stage
 
     if not settings.intermediate_epochs:
         return []
+    objective = intermediate_objective(settings)
     distiller.compile(
-        intermediate_objective(settings), settings.optimizer(settings.intermediate_learning_rate)
+        objective,
+        settings.optimizer(settings.intermediate_learning_rate),
+        **settings.compile_options(),
     )
     distiller.prepare(batches.epoch(0).element_spec[0])
     if projection_start is not None:
         distiller.projection.set_affine(*projection_start)
+    if settings.feature_cache_gb:
+        teacher, student = distiller.teacher, distiller.student
+        outputs = objective.teacher_outputs(student.config.num_layers, teacher.config.num_layers)
+        limit = round(settings.feature_cache_gb * 1e9)
+        batches = cache_teacher(settings, record, teacher, batches, outputs, limit)
     return train_stage(
+        settings,
+        record,
         distiller,
         batches,
         "intermediate stage",
         settings.intermediate_epochs,
-        record.output / "state" / "intermediate",
-        [DistillationMonitor(record.output / "logs" / "intermediate")],
+        [DistillationMonitor(record.log_folder("intermediate"))],
     )
 
 
 def run_prediction(settings, record, distiller, batches, task):
     """The teacher's predictions; returns the logs of its epochs and the `BestStudent`."""
     from tinybert_tf.callbacks import BestStudent, DistillationMonitor, TaskEvaluator
-    from tinybert_tf.programs.training import train_stage
 
+    objective = prediction_objective(settings, task.problem)
+    steps = settings.prediction_epochs * batches.steps_per_epoch
     distiller.compile(
-        prediction_objective(settings, task.problem),
-        settings.optimizer(
-            settings.prediction_learning_rate,
-            settings.prediction_epochs * batches.steps_per_epoch,
-        ),
+        objective,
+        settings.optimizer(settings.prediction_learning_rate, steps),
+        **settings.compile_options(),
     )
-    monitor = DistillationMonitor(record.output / "logs" / "prediction")
-    best = BestStudent(record.output / "best", f"dev_{task.metrics[0]}")
+    if objective.needs_teacher and not settings.run_teacher_always:
+        outputs = {"logits": None}
+        batches = cache_teacher(settings, record, distiller.teacher, batches, outputs)
+    monitor = DistillationMonitor(record.log_folder("prediction"))
+    best = BestStudent(record.output / "best", f"dev_{task.metrics[0]}", writes=record.writes)
     logs = train_stage(
+        settings,
+        record,
         distiller,
         batches,
         "prediction stage",
         settings.prediction_epochs,
-        record.output / "state" / "prediction",
         [TaskEvaluator(task), monitor, best],
     )
     return logs, best
 
 
+def load_teacher(settings):
+    """The teacher, kept in the dtype it computes in."""
+    import tinybert_tf as tb
+
+    teacher = tb.load(
+        settings.teacher, dtype=frozen_dtype(settings.teacher_dtype, settings.jit_compile)
+    )
+    if not hasattr(teacher, "labels"):
+        raise ValueError(
+            f"{settings.teacher} has no classifier; fine-tune it with finetune-teacher first."
+        )
+    return teacher
+
+
 def make_student(settings, teacher):
     """The student with the teacher's labels, and where its projection should start (or `None`)."""
     import tinybert_tf as tb
-    from tinybert_tf.programs.training import is_folder
 
     head = {"labels": teacher.labels, "problem": teacher.problem}
+    dtype = TRAINED[settings.student_dtype]
     if is_folder(settings.student):
-        student = tb.load(settings.student)
+        student = tb.load(settings.student, dtype=dtype)
         if getattr(student, "labels", None) != teacher.labels:
             student = tb.BertClassifier.from_encoder(student, **head)
         return student, None
     student = tb.BertClassifier.from_preset(
-        settings.student, vocabulary=teacher.vocabulary, head=settings.head, **head
+        settings.student, vocabulary=teacher.vocabulary, head=settings.head, dtype=dtype, **head
     )
     if settings.initialize == "random":
         return student, None

@@ -1,6 +1,7 @@
 """A training that is interrupted goes on, and ends where an undisturbed one ends."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import safetensors
 import tiny
 
 import tinybert_tf as tb
@@ -56,23 +58,43 @@ def test_in_the_middle_of_an_intermediate_epoch(distil, undisturbed, tmp_path, m
 
     def interrupt(self, batch, logs=None):
         update(self, batch, logs)
-        if self._name == "intermediate stage 2/3":
+        if self._name == "intermediate stage 2/3" and batch == 0:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(tb.callbacks.Progress, "on_train_batch_end", interrupt)
         message = tiny.refused(130, *distil(folder, *EPOCHS))
     assert "Interrupted." in message
-    state = json.loads((folder / "state" / "intermediate" / "epochs.json").read_text())
-    assert state == undisturbed[1]["intermediate_epochs"][:1]
+    position = saved_position(folder / "state" / "intermediate_stage.safetensors")
+    assert position == {"epoch_logs": undisturbed[1]["intermediate_epochs"][:1], "step": 0}
     assert json.loads((folder / "run.json").read_text())["status"] == "running"
     assert "other settings" in tiny.refused(1, *distil(folder, *EPOCHS, "--seed", 8))
     check_same(folder, tiny.done(*distil(folder, *EPOCHS)), undisturbed)
 
 
+def test_sigterm_saves_the_step_that_is_running(distil, tmp_path, monkeypatch):
+    folder = tmp_path / "student"
+    begin = tb.callbacks.Progress.on_epoch_begin
+
+    def terminate(self, epoch, logs=None):
+        begin(self, epoch, logs)
+        if self._name == "prediction stage 5/12":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tb.callbacks.Progress, "on_epoch_begin", terminate)
+        message = tiny.refused(143, *distil(folder, *EPOCHS, "--batch-size", 8))
+    assert "Stopped; the state is saved." in message
+    position = saved_position(folder / "state" / "prediction_stage.safetensors")
+    assert (len(position["epoch_logs"]), position["step"]) == (4, 1)
+    again = tiny.done(*distil(folder, *EPOCHS, "--batch-size", 8))
+    assert len(again["prediction_epochs"]) == 12
+
+
 @pytest.mark.slow
 def test_control_c_in_the_prediction_stage(distil, undisturbed, tmp_path):
     folder = tmp_path / "student"
+    state = folder / "state" / "prediction_stage.safetensors"
     command = [str(argument) for argument in distil(folder, *EPOCHS)]
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *command],
@@ -81,7 +103,7 @@ def test_control_c_in_the_prediction_stage(distil, undisturbed, tmp_path):
         text=True,
     )
     try:
-        wait_for(folder / "state" / "prediction" / "epochs.json", process)
+        wait_for(state, process)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
@@ -89,9 +111,13 @@ def test_control_c_in_the_prediction_stage(distil, undisturbed, tmp_path):
     assert process.returncode == 130, err
     assert err.splitlines()[-1].startswith("tinybert-tf: Interrupted.")
     assert "Traceback" not in err and not out
-    finished = json.loads((folder / "state" / "prediction" / "epochs.json").read_text())
-    assert 1 <= len(finished) < 12
+    assert 1 <= len(saved_position(state)["epoch_logs"]) < 12
     check_same(folder, tiny.done(*distil(folder, *EPOCHS)), undisturbed)
+
+
+def saved_position(path):
+    with safetensors.safe_open(path, framework="numpy") as file:
+        return json.loads(file.metadata()["position"])
 
 
 def wait_for(path, process):

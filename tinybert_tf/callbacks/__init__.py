@@ -2,8 +2,15 @@
 
 from tinybert_tf.callbacks.best_student import BestStudent
 from tinybert_tf.callbacks.distillation_monitor import DistillationMonitor
-from tinybert_tf.callbacks.epoch_backup import EpochBackup
 from tinybert_tf.callbacks.progress import Progress
 from tinybert_tf.callbacks.task_evaluator import TaskEvaluator
+from tinybert_tf.callbacks.training_backup import TrainingBackup, TrainingStopped
 
-__all__ = ["BestStudent", "DistillationMonitor", "EpochBackup", "Progress", "TaskEvaluator"]
+__all__ = [
+    "BestStudent",
+    "DistillationMonitor",
+    "Progress",
+    "TaskEvaluator",
+    "TrainingBackup",
+    "TrainingStopped",
+]

@@ -5,7 +5,7 @@ import pathlib
 
 import keras
 
-from tinybert_tf.atomic import atomic_folder
+from tinybert_tf.atomic import atomic_folder, settle
 from tinybert_tf.checkpoints.model_folder import write_files
 
 
@@ -13,11 +13,14 @@ class BestStudent(keras.callbacks.Callback):
     """Writes the student's folder after each epoch that is better than all before.
 
     `metrics.json` in the folder holds the epoch and its metrics, so that a continued run knows
-    what it has to beat. The folder is replaced whole, never half.
+    what it has to beat. The folder is replaced whole, never half; a replacement that a killed
+    process has begun is undone here.
 
     Args:
         folder: str or path-like.
         monitor: str, the metric to go by; larger is better. `TaskEvaluator` adds `dev_accuracy`.
+        writes: bool, False for all processes of a distributed job but the chief: they keep
+            `metrics` and write nothing.
 
     Attributes:
         metrics: dict of the best epoch's number and logs, or `None` before there is one.
@@ -26,9 +29,11 @@ class BestStudent(keras.callbacks.Callback):
         KeyError: At the end of an epoch, if the logs lack the metric.
     """
 
-    def __init__(self, folder, monitor="dev_accuracy"):
+    def __init__(self, folder, monitor="dev_accuracy", writes=True):
         super().__init__()
-        self._folder, self._monitor = pathlib.Path(folder), monitor
+        self._folder, self._monitor, self._writes = pathlib.Path(folder), monitor, writes
+        if writes:
+            settle(self._folder)
         written = self._folder / "metrics.json"
         self.metrics = json.loads(written.read_text()) if written.is_file() else None
 
@@ -42,7 +47,9 @@ class BestStudent(keras.callbacks.Callback):
             return  # something went wrong
         if self.metrics is not None and not logs[self._monitor] > self.metrics[self._monitor]:
             return
-        self.metrics = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
-        with atomic_folder(self._folder) as temporary:
-            write_files(self.model.student, temporary)
-            (temporary / "metrics.json").write_text(json.dumps(self.metrics, indent=2) + "\n")
+        metrics = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
+        if self._writes:
+            with atomic_folder(self._folder) as temporary:
+                write_files(self.model.student, temporary)
+                (temporary / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        self.metrics = metrics

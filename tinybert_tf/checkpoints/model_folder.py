@@ -42,6 +42,7 @@ def load(folder, dtype=None):
     }
     _check_sizes(config, tensors, weights)
     arguments = {"config": config, "vocabulary": _read_vocabulary(folder, config), "dtype": dtype}
+    arguments["name"] = "bert"  # Keras' own would count the models of the process
     if "classifier.weight" in tensors:
         num_labels = tensors["classifier.weight"].size // config.hidden_dim
         arguments |= hugging_face.read_head(values, num_labels, source)

@@ -109,19 +109,16 @@ class Task:
             raise ValueError(f'Unknown split "{split}". Splits: {", ".join(SPLITS)}.')
         return self.read(split)
 
-    def train(
-        self, model, batch_size=None, batch_tokens=None, max_length=None, pad_to=None, seed=0
-    ):
+    def train(self, model, batch_size=None, batch_tokens=None, seed=0, **settings):
         """Returns the shuffled batches of the train split, encoded for `model`.
 
         Args:
             model: a model with `vocabulary`, `labels`, `problem` and `config.max_sequence_length`.
             batch_size: int, examples in a batch; 32 where `batch_tokens` is not given either.
             batch_tokens: int, tokens in a batch, padding included.
-            max_length: int, the most tokens of an example; the task's own by default. Never more
-                than the model takes.
-            pad_to: int, one length to pad every batch to instead of grouping by length.
             seed: int, decides the order.
+            **settings: `max_length`, by default the task's own, and never more than the model
+                takes; `pad_to`, `prefetch` as for `ExampleBatches`.
 
         Returns:
             `ExampleBatches`.
@@ -132,8 +129,8 @@ class Task:
         """
         if batch_size is None and batch_tokens is None:
             batch_size = 32
-        sizes = {"batch_size": batch_size, "batch_tokens": batch_tokens, "pad_to": pad_to}
-        return self._batches("train", model, max_length, seed=seed, **sizes)
+        settings |= {"batch_size": batch_size, "batch_tokens": batch_tokens, "seed": seed}
+        return self._batches("train", model, **settings)
 
     def dev(self, model, batch_size=32):
         """Returns the batches of the dev split, encoded for `model`, not shuffled; see `train`."""

@@ -5,6 +5,7 @@ from tinybert_tf.distillation.layer_mapping import LAYER_MAPPINGS, resolve_layer
 from tinybert_tf.distillation.objective import IntermediateObjective, PredictionObjective
 from tinybert_tf.distillation.optimizer import BertAdamW, WarmupLinearDecay, adamw
 from tinybert_tf.distillation.projection import PROJECTIONS, Projection
+from tinybert_tf.distillation.teacher_cache import TeacherCache
 
 __all__ = [
     "LAYER_MAPPINGS",
@@ -14,6 +15,7 @@ __all__ = [
     "IntermediateObjective",
     "PredictionObjective",
     "Projection",
+    "TeacherCache",
     "WarmupLinearDecay",
     "adamw",
     "resolve_layer_mapping",

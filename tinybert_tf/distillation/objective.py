@@ -57,6 +57,20 @@ class IntermediateObjective:
         """Whether the student's hidden states are compared with the teacher's."""
         return "hidden_loss" in self.weights or "embedding_loss" in self.weights
 
+    def teacher_outputs(self, num_student_layers, num_teacher_layers):
+        """Which of the teacher's outputs count.
+
+        Returns:
+            Dict of output name to the tuple of the indices in that list.
+        """
+        mapping = self._mapping(num_student_layers, num_teacher_layers)
+        outputs = {}
+        if self.needs_projection:
+            outputs["hidden_states"] = (0, *mapping)
+        if "attention_loss" in self.weights:
+            outputs["attention_logits"] = tuple(layer - 1 for layer in mapping)
+        return outputs
+
     def losses(self, inputs, labels, teacher, student, projection):
         """The terms, unreduced.
 

@@ -60,25 +60,31 @@ class BertAdamW(keras.optimizers.AdamW):
         self.bias_correction = bias_correction
 
     def _clip_gradients(self, grads):
-        replicas = self._distribution_strategy.num_replicas_in_sync
-        if replicas == 1:
-            return super()._clip_gradients(grads)
-        context = tf.distribute.get_replica_context()
-        summed = context.all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
-        # The update sums over the replicas once more, now over equal values.
-        return [grad / replicas for grad in super()._clip_gradients(summed)]
+        if self._distribution_strategy.num_replicas_in_sync > 1:
+            context = tf.distribute.get_replica_context()
+            grads = context.all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
+        return super()._clip_gradients(grads)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars  # summed before they were clipped
+
+    def _apply_weight_decay(self, variables):
+        """Does nothing: `update_step` lets each variable decay before its update."""
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         step = tf.cast(self.iterations.value + 1, variable.dtype)
+        rate = tf.cast(learning_rate, variable.dtype)
         corrects = 1.0 if self.bias_correction else 0.0
+        if self.weight_decay and self._use_weight_decay(self._trainable_variables[index]):
+            variable.assign(variable * (1 - rate * tf.cast(self.weight_decay, variable.dtype)))
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
             beta1_power=corrects * tf.pow(tf.cast(self.beta_1, variable.dtype), step),
             beta2_power=corrects * tf.pow(tf.cast(self.beta_2, variable.dtype), step),
-            lr=tf.cast(learning_rate, variable.dtype),
+            lr=rate,
             beta1=tf.cast(self.beta_1, variable.dtype),
             beta2=tf.cast(self.beta_2, variable.dtype),
             epsilon=tf.cast(self.epsilon, variable.dtype),

@@ -11,11 +11,13 @@ import resource
 import shutil
 import time
 
-from tinybert_tf.atomic import atomic_file
+from tinybert_tf.atomic import atomic_file, leftovers, remove
 from tinybert_tf.programs.settings import REQUIRED
 
-# Settings that do not change what a run makes.
+# Settings that do not change what a run makes, beside those whose fields say so.
 _NOT_COMPARED = ("output", "overwrite")
+# The status while what `overwrite` replaces is removed: what is there belongs to no run any more.
+_REPLACED = "replaced"
 # In an output folder, without making it worth keeping.
 _SIDE_PRODUCTS = ("run.json", "logs")
 # In a model's output folder while it is trained: the best epoch so far, and the training state.
@@ -32,10 +34,15 @@ class RunRecord:
     Args:
         command: str, the program's name.
         settings: the program's settings, a dataclass with `output` and, mostly, `overwrite`.
-            Without an output nothing is recorded.
+            Without an output nothing is recorded. A field whose metadata has `compared` as False
+            may differ when a run is continued or its result asked for.
+        writes: bool, False for all processes of a distributed job but the chief: they look at the
+            same output, and write, copy and remove nothing.
 
     A program asks for `result` first, loads what it reads, and calls `start` before it writes: what
-    `overwrite` replaces is removed only then.
+    `overwrite` replaces is removed only then. After a process was killed, at whatever moment, the
+    same command goes on; the seconds in the record are those of all its processes, each up to the
+    last time that it wrote the record.
 
     Attributes:
         result: dict of the finished run with these settings that is there already, else `None`.
@@ -46,10 +53,10 @@ class RunRecord:
         ValueError: If overwriting would remove what the program reads.
     """
 
-    def __init__(self, command, settings):
-        self._start = time.monotonic()
+    def __init__(self, command, settings, writes=True):
+        self._start, self._writes, self._replaces = time.monotonic(), writes, False
+        self._earlier = {"seconds": 0.0, "peak_memory_bytes": 0}
         self.result = None
-        self._defaults = _defaults(settings)
         self._values = {
             "command": command,
             "settings": dataclasses.asdict(settings),
@@ -61,106 +68,128 @@ class RunRecord:
         if self.output is None:
             return
         self._path = _record_path(self.output)
-        self._overwrites = getattr(settings, "overwrite", False) and _read(self._path) is not None
-        if self._overwrites:
+        old = _read(self._path)
+        if old is None:
+            self._refuse_what_is_no_run()
+        elif getattr(settings, "overwrite", False) or old["status"] == _REPLACED:
+            self._replaces = True
             _check_inputs_are_elsewhere(self.output.resolve(), dataclasses.asdict(settings))
-            return
-        self._compare()
-        self.result = finished_result(command, settings)
-        if self.result is not None:
-            self._remove_working_folders()
+        else:
+            self._continue(old, command, settings)
 
     def start(self):
         """Marks the run as running, after removing the one that it replaces."""
-        if self._overwrites and _is_folder(self.output):
-            shutil.rmtree(self.output)
+        if self._replaces and self._writes and _is_folder(self.output):
+            self._write(status=_REPLACED)
+            for path in self.output.iterdir():
+                if path.name != self._path.name:
+                    remove(path)
+        self._write(status="running")
+
+    def note_time(self):
+        """Writes the record with the seconds so far; for whenever the training state is saved."""
         self._write()
 
     def finish(self, result, status="finished"):
         """Writes the result and the run's status, "finished" or "failed"; returns the result."""
-        self._values |= {
-            "status": status,
-            "seconds": round(time.monotonic() - self._start, 1),
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            "result": result,
-        }
-        if self.output is not None:
-            self._write()
+        self._write(status=status, result=result)
+        if status == "finished":
+            self._tidy()
         return result
 
     def finish_model(self, result):
         """As `finish`, for a model: the content of `best/` in the output becomes the model."""
-        for path in sorted((self.output / "best").iterdir()):
-            with atomic_file(self.output / path.name) as temporary:
-                shutil.copyfile(path, temporary)
-        self.finish(result)
-        self._remove_working_folders()
-        return result
+        if self._writes:
+            for path in sorted((self.output / "best").iterdir()):
+                with atomic_file(self.output / path.name) as temporary:
+                    shutil.copyfile(path, temporary)
+        return self.finish(result)
 
-    def _remove_working_folders(self):
-        for name in WORKING_FOLDERS:
-            shutil.rmtree(self.output / name, ignore_errors=True)
-
-    def _write(self):
+    def _write(self, **values):
+        if self.output is None or not self._writes:
+            return
+        seconds = self._earlier["seconds"] + time.monotonic() - self._start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self._values |= {
+            "seconds": round(seconds, 1),
+            "peak_memory_bytes": max(peak, self._earlier["peak_memory_bytes"]),
+            **values,
+        }
         with atomic_file(self._path) as temporary:
             text = json.dumps(self._values, indent=2, ensure_ascii=False)
             temporary.write_text(text + "\n", encoding="utf-8")
 
-    def _compare(self):
-        old = _read(self._path)
-        if old is None:
-            self._refuse_what_is_no_run()
-            return
+    def _tidy(self):
+        if self._writes:
+            for path in _needed_no_more(self.output):
+                remove(path, ignore_errors=True)
+
+    def _continue(self, old, command, settings):
+        """Takes from the record that is there the result, or what earlier processes have spent."""
+        differing = _differences(old["settings"], settings)
+        if old["command"] != command or differing:
+            self._refuse_what_differs(old, command, differing)
+            self._replaces = True
+        elif old["status"] == "finished" and self.output.exists():
+            self.result = old["result"]
+            self._tidy()
+        elif old["status"] == "running":
+            self._earlier |= {name: old[name] for name in self._earlier if name in old}
+            self._values["started"] = old.get("started", self._values["started"])
+
+    def _refuse_what_differs(self, old, command, differing):
         if old["status"] != "finished" and not self._has_made_something():
             return
-        new = json.loads(json.dumps(self._values))
-        if old["command"] != new["command"]:
-            raise FileExistsError(
-                f"{self.output} holds a run of {old['command']}, not of {new['command']}. Choose "
-                "another --output, or pass --overwrite to replace it."
-            )
-        differing = _differences(self._defaults | old["settings"], new["settings"])
-        if differing:
-            raise FileExistsError(
-                f"{self.output} holds a run with other settings: {'; '.join(differing)}. Choose "
-                "another --output, or pass --overwrite to replace it."
-            )
+        what = f"with other settings: {'; '.join(differing)}"
+        if old["command"] != command:
+            what = f"of {old['command']}, not of {command}"
+        raise FileExistsError(
+            f"{self.output} holds a run {what}. Choose another --output, or pass --overwrite to "
+            "replace it."
+        )
 
     def _refuse_what_is_no_run(self):
         is_file = self.output.exists() and not self.output.is_dir()
-        if is_file or (self.output.is_dir() and any(self.output.iterdir())):
+        if is_file or (self.output.is_dir() and _names(self.output) - {".run.json.new"}):
             raise FileExistsError(
                 f"{self.output} exists and holds no run of this package. Choose another --output."
             )
 
     def _has_made_something(self):
         if self.output.is_dir():
-            return any(path.name not in _SIDE_PRODUCTS for path in self.output.iterdir())
+            names = _names(self.output) - set(_SIDE_PRODUCTS)
+            return any(not (name[0] == "." and name.endswith(".new")) for name in names)
         return self._path != self.output and self.output.exists()
 
 
 def finished_result(command, settings):
     """The result of a command that finished with these settings, or `None`.
 
-    `None` too if what it made is no longer there.
+    `None` too if what it made is no longer there, or what only an unfinished run needs still is:
+    then a `RunRecord` with these settings has the result, and removes that.
     """
     output = settings.output and pathlib.Path(settings.output)
-    if not output or not output.exists():
+    if not output or not output.exists() or _needed_no_more(output):
         return None
     old = _read(_record_path(output))
-    new = json.loads(json.dumps(dataclasses.asdict(settings)))
     is_finished = (
         old is not None
         and (old["command"], old["status"]) == (command, "finished")
-        and not _differences(_defaults(settings) | old["settings"], new)
+        and not _differences(old["settings"], settings)
     )
     return old["result"] if is_finished else None
 
 
-def _defaults(settings):
-    """What a setting was when a record was written that does not have it yet."""
-    fields = [field for field in dataclasses.fields(settings) if field.default is not REQUIRED]
-    return json.loads(json.dumps({field.name: field.default for field in fields}))
+def _needed_no_more(output):
+    """What is in a finished run's output folder although only an unfinished run needs it."""
+    if output is None or not output.is_dir():
+        return []
+    working = [output / name for name in WORKING_FOLDERS if (output / name).exists()]
+    return [*working, *leftovers(output)]
+
+
+def _names(folder):
+    return {path.name for path in folder.iterdir()}
 
 
 def _check_inputs_are_elsewhere(output, settings):
@@ -196,11 +225,17 @@ def _read(path):
     return values if isinstance(values, dict) and keys <= values.keys() else None
 
 
-def _differences(old, new):
-    keys = sorted((old.keys() | new.keys()) - set(_NOT_COMPARED))
+def _differences(old, settings):
+    """In words, what a record's settings and these differ in; see `RunRecord` for what counts."""
+    fields = dataclasses.fields(settings)
+    # What a setting was when a record was written that does not have it yet.
+    defaults = {field.name: field.default for field in fields if field.default is not REQUIRED}
+    old = json.loads(json.dumps(defaults)) | old
+    new = json.loads(json.dumps(dataclasses.asdict(settings)))
+    free = {field.name for field in fields if not field.metadata.get("compared", True)}
     return [
         f"--{key.replace('_', '-')} was {old.get(key)!r} and is now {new.get(key)!r}"
-        for key in keys
+        for key in sorted((old.keys() | new.keys()) - free.union(_NOT_COMPARED))
         if old.get(key) != new.get(key)
     ]
 

@@ -8,14 +8,16 @@ REQUIRED = dataclasses.MISSING
 _READ = ("model", "tflite", "against", "input", "vocabulary", "train", "dev", "test")
 
 
-def setting(default=REQUIRED, help=""):
+def setting(default=REQUIRED, help="", compared=True):
     """A field of a settings dataclass.
 
     Args:
         default: the value without a flag; left out, the flag is required.
         help: str, what `--help` says about it.
+        compared: whether another value makes another run; False for what decides only how fast or
+            safely the same is computed.
     """
-    return dataclasses.field(default=default, metadata={"help": help})
+    return dataclasses.field(default=default, metadata={"help": help, "compared": compared})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,22 +88,63 @@ class TrainingSettings(TaskSettings):
         None, "examples a step; 32 if neither this nor the next is set"
     )
     batch_tokens: int | None = setting(None, "word-pieces a step, padding included, instead")
-    pad_to: int | None = setting(
-        None, "one length to pad every batch to, instead of grouping by length"
+    pad_to: tuple[int, ...] = setting(
+        (), "lengths to pad batches to, instead of the usual ones; one alone: no grouping by length"
     )
     warmup: float = setting(0.1, "share of the steps in which the learning rate rises")
     weight_decay: float = setting(0.01, "decoupled weight decay")
     clip_norm: float = setting(1.0, "largest norm of the gradient")
     compat: str = setting("paper", "whose defaults: paper, or reference (the released program)")
     seed: int = setting(0, "of weights, data order and dropout")
+    strategy: str = setting("one", "devices: one, mirrored, multi-worker or tpu", compared=False)
+    deterministic: bool = setting(
+        False, "the same bits in every run on the same devices; slower", compared=False
+    )
+    checkpoint_steps: int = setting(500, "steps between two saved states", compared=False)
+    accumulation_steps: int = setting(
+        1, "parts a batch is computed in, one after the other, to save memory", compared=False
+    )
+    steps_per_execution: int = setting(1, "steps a call of the compiled function", compared=False)
+    jit_compile: bool = setting(False, "compile the step with XLA", compared=False)
+    prefetch: int | None = setting(
+        None, "batches made ahead; tf.data decides if unset", compared=False
+    )
     overwrite: bool = setting(False, "replace the run that is in the output folder")
 
     def check(self):
+        # Before anything else: workers must be connected before TensorFlow computes.
+        self.make_strategy()
         super().check()
+        self.check_at_least(1, "checkpoint_steps", "accumulation_steps", "steps_per_execution")
         if self.train and not self.dev:
             raise ValueError(
                 f"Got --train {self.train} without --dev; training goes by the dev file."
             )
+
+    def make_strategy(self):
+        """The `tf.distribute.Strategy` that the settings name."""
+        from tinybert_tf.programs.strategies import make_strategy
+
+        return make_strategy(self.strategy)
+
+    def begin(self):
+        """Makes what comes reproducible; returns the strategy."""
+        import keras
+        import tensorflow as tf
+
+        strategy = self.make_strategy()
+        keras.utils.set_random_seed(self.seed)
+        if self.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        return strategy
+
+    def compile_options(self):
+        """Arguments of `Distiller.compile` that decide how fast it runs."""
+        return {
+            "accumulation_steps": self.accumulation_steps,
+            "steps_per_execution": self.steps_per_execution,
+            "jit_compile": self.jit_compile,
+        }
 
     def train_batches(self, task, model):
         """The task's training batches for a model."""
@@ -109,8 +152,9 @@ class TrainingSettings(TaskSettings):
             model,
             batch_size=self.batch_size,
             batch_tokens=self.batch_tokens,
-            pad_to=self.pad_to,
+            pad_to=self.pad_to or None,
             seed=self.seed,
+            prefetch=self.prefetch,
         )
 
     def optimizer(self, learning_rate, total_steps=None):

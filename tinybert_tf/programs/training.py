@@ -1,18 +1,54 @@
 """The part of a training program that is the same in every stage."""
 
+import contextlib
 import difflib
 import pathlib
+import signal
+import threading
+
+from tinybert_tf.programs.run_record import RunRecord
+from tinybert_tf.programs.strategies import is_chief, wait_for_all
 
 
-def train_stage(distiller, batches, title, epochs, state, callbacks=()):
-    """Runs the epochs that are left of a stage, and keeps the training state after each.
+class TrainingRecord(RunRecord):
+    """The record of a training, which of all workers the chief alone writes.
+
+    The others wait where they would read what is not yet written. Arguments are those of
+    `RunRecord`, with `TrainingSettings`.
+
+    Attributes:
+        writes: bool, whether this process is the one that writes.
+    """
+
+    def __init__(self, command, settings):
+        self._strategy = settings.make_strategy()
+        self.writes = is_chief(self._strategy)
+        super().__init__(command, settings, writes=self.writes)
+
+    def log_folder(self, stage):
+        """Where TensorBoard logs of a stage go, or `None` on a worker that writes nothing."""
+        return self.output / "logs" / stage if self.writes else None
+
+    def start(self):
+        super().start()
+        wait_for_all(self._strategy)
+
+    def finish_model(self, result):
+        super().finish_model(result)
+        wait_for_all(self._strategy)
+        return result
+
+
+def train_stage(settings, record, distiller, batches, stage, epochs, callbacks=()):
+    """Runs what is left of a stage, and keeps the training state on the way.
 
     Args:
+        settings: `TrainingSettings`.
+        record: `TrainingRecord`; the state is kept in its output folder.
         distiller: `Distiller`, compiled.
         batches: `ExampleBatches`.
-        title: str, the stage's name for the progress bar.
+        stage: str, its name.
         epochs: int, epochs of the whole stage.
-        state: path-like, where the training state is kept.
         callbacks: further callbacks; they see each epoch before the state is written.
 
     Returns:
@@ -20,27 +56,90 @@ def train_stage(distiller, batches, title, epochs, state, callbacks=()):
 
     Raises:
         FloatingPointError: If training stopped because a loss was no finite number.
+        TrainingStopped: If the process got SIGTERM; the state is saved.
     """
     from tinybert_tf import callbacks as cb
 
     distiller.prepare(batches.epoch(0).element_spec[0])
-    backup = cb.EpochBackup(state)
-    first = backup.restore(distiller)
-    progress = cb.Progress(title, epochs, batches.steps_per_epoch)
-    if first < epochs:
-        with progress:
-            distiller.fit(
-                batches,
-                epochs=epochs,
-                initial_epoch=first,
-                callbacks=[*callbacks, progress, backup],
-                verbose=0,
-            )
-        if distiller.stop_training:
-            raise FloatingPointError(
-                f"The {title} stopped: a loss is not a finite number. Lower the learning rate."
-            )
+    backup = cb.TrainingBackup(
+        record.output / "state" / f"{stage.replace(' ', '_')}.safetensors",
+        settings.checkpoint_steps,
+        writes=record.writes,
+        on_save=record.note_time,
+    )
+    epoch, step = backup.restore(distiller)
+    if epoch == epochs:
+        return backup.epoch_logs
+    progress = cb.Progress(stage, epochs, batches.steps_per_epoch)
+    with progress, _saving_on_termination(backup):
+        distiller.fit(
+            batches,
+            epochs=epochs,
+            initial_epoch=epoch,
+            initial_step=step,
+            callbacks=[*callbacks, progress, backup],
+            verbose=0,
+        )
+    if distiller.stop_training:
+        raise FloatingPointError(
+            f"The {stage} stopped: a loss is not a finite number. Lower the learning rate."
+        )
     return backup.epoch_logs
+
+
+@contextlib.contextmanager
+def _saving_on_termination(backup):
+    """Lets SIGTERM end the training after its next step, with its state saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def request_stop(signal_number, frame):
+        backup.stop_requested = True
+
+    before = signal.signal(signal.SIGTERM, request_stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def cache_teacher(settings, record, teacher, batches, outputs, limit_bytes=None):
+    """Computes a teacher's outputs once, where they are not on disk yet.
+
+    Args:
+        settings: settings with `teacher_cache` and `strategy`.
+        record: `TrainingRecord`.
+        teacher: the model.
+        batches: `ExampleBatches`.
+        outputs: which outputs; see `TeacherCache`.
+        limit_bytes: int, the most that they may take on disk, or `None`.
+
+    Returns:
+        `ExampleBatches` that bring the outputs with them.
+
+    Raises:
+        ValueError: If they would take more.
+    """
+    from tinybert_tf.callbacks import Progress
+    from tinybert_tf.distillation import TeacherCache
+
+    folder = settings.teacher_cache or record.output / "state" / "teacher"
+    cache = TeacherCache(folder, teacher, batches, outputs)
+    if limit_bytes is not None and cache.size_bytes > limit_bytes:
+        raise ValueError(
+            f"The teacher's features of {batches.num_examples} examples take "
+            f"{cache.size_bytes / 1e9:.2f} GB, more than --feature-cache-gb {limit_bytes / 1e9:g}. "
+            "Raise it, or leave it out: then the teacher runs in every epoch."
+        )
+    if record.writes:
+        progress = Progress("teacher, examples", 1, batches.num_examples)
+        with progress:
+            progress.on_train_begin()
+            progress.on_epoch_begin(0)
+            cache.fill(lambda done, _: progress.on_train_batch_end(done - 1, {}))
+    wait_for_all(settings.make_strategy())
+    return batches.with_teacher(cache)
 
 
 def is_folder(name):

@@ -1,0 +1,189 @@
+"""Kills a whole recipe at random moments, and holds what it ends with to an undisturbed run.
+
+    python tests/integration/kill_runs.py FOLDER --kills 30
+
+Every stage there is runs on tiny models. For each kill the recipe begins in a folder of its own,
+gets SIGKILL at a random moment of the time that an undisturbed run takes, and is run again to its
+end. Prints one JSON object a kill; exits with 1 if one of them ended with other files.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import tiny
+
+RECIPE = """
+deterministic: true
+checkpoint_steps: 3
+batch_size: 4
+stages:
+  - finetune-teacher: {teacher: TEACHER, output: "${output}/teacher", epochs: 2}
+  - task-distill:
+      teacher: ${output}/teacher
+      student: STUDENT
+      output: ${output}/student
+      intermediate_epochs: 2
+      prediction_epochs: 2
+      feature_cache_gb: 1
+  - evaluate: {model: "${output}/student", output: "${output}/dev.json"}
+  - predict: {model: "${output}/student", input: DEV, output: "${output}/predictions.tsv"}
+  - export: {model: "${output}/student", output: "${output}/student.tflite"}
+  - verify:
+      model: ${output}/student
+      tflite: ${output}/student.tflite
+      output: ${output}/verify.json
+  - benchmark:
+      model: ${output}/student.tflite
+      output: ${output}/benchmark.json
+      lengths: [8]
+      runs: 5
+"""
+
+
+def main():
+    """Runs once undisturbed and once for each kill."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    recipe = arguments.folder / "recipe.yaml"
+    in_child(lambda: write_inputs(arguments.folder))
+    begun = time.monotonic()
+    expected = finish(recipe, arguments.folder / "undisturbed")
+    duration = time.monotonic() - begun
+    print(
+        json.dumps({"undisturbed_seconds": round(duration, 1), "files": len(expected)}), flush=True
+    )
+    moments, all_same = random.Random(arguments.seed), True
+    for number in range(arguments.kills):
+        output = arguments.folder / f"killed_{number}"
+        after = moments.uniform(0, duration)
+        was_killed = run(recipe, output, kill_after=after) == -signal.SIGKILL
+        left = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
+        found = finish(recipe, output)
+        same = found == expected
+        all_same &= same
+        report = {"kill": number, "after_seconds": round(after, 2), "killed": was_killed}
+        report |= {"files_left": len(left), "stage": stage_of(left), "same": same}
+        if not same:
+            report["differing"] = sorted(
+                name
+                for name in found.keys() | expected.keys()
+                if found.get(name) != expected.get(name)
+            )
+        print(json.dumps(report), flush=True)
+    sys.exit(0 if all_same else 1)
+
+
+def write_inputs(folder):
+    """Writes teacher, student, data and recipe."""
+    folder.mkdir(parents=True, exist_ok=True)
+    teacher = tiny.save_model(folder / "bert", hidden_dim=24)
+    student = tiny.save_model(folder / "small", seed=1, hidden_dim=16, num_layers=1)
+    train = tiny.write_tsv(folder / "train.tsv", tiny.make_rows(64, seed=0))
+    dev = tiny.write_tsv(folder / "dev.tsv", tiny.make_rows(24, seed=1))
+    text = RECIPE.replace("TEACHER", str(teacher)).replace("STUDENT", str(student))
+    text = f"output: unset\ntrain: {train}\ndev: {dev}\n" + text.replace("DEV", str(dev))
+    (folder / "recipe.yaml").write_text(text)
+
+
+def finish(recipe, output):
+    """Runs the recipe to its end; returns the digests of the files it made."""
+    status = run(recipe, output)
+    if status != 0:
+        raise SystemExit(f"{output}: status {status}: {output.with_suffix('.log').read_text()}")
+    return digests(output)
+
+
+def run(recipe, output, kill_after=None):
+    """Runs the recipe in a child; see `in_child`."""
+
+    def command():
+        from tinybert_tf.cli import main
+
+        log = os.open(output.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        main(["run", str(recipe), "--output", str(output)])
+
+    return in_child(command, kill_after)
+
+
+def in_child(function, kill_after=None):
+    """Calls a function in a fork, which has TensorFlow imported but not begun; returns its status.
+
+    The status is negative for a signal.
+    """
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            function()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def digests(output):
+    """Digest of each file's content, less times and the folder's own name; logs only by number."""
+    found = {}
+    for path in sorted(output.rglob("*")):
+        name = str(path.relative_to(output))
+        if path.is_dir() or name.split(os.sep)[1:2] == ["logs"]:
+            continue
+        content = path.read_bytes()
+        if path.suffix in (".json", ".tsv"):
+            content = content.replace(str(output).encode(), b"OUTPUT")
+        if path.name in ("run.json", "dev.json", "verify.json") or name.endswith(".run.json"):
+            content = re.sub(rb'"(seconds|started|peak_memory_bytes)": [^,\n]*', b"", content)
+        if path.name == "benchmark.json":
+            content = b"timings"
+        found[name] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def stage_of(files):
+    """The last stage that had begun, by the files it left."""
+    order = (
+        "teacher",
+        "student",
+        "dev.json",
+        "predictions",
+        "student.tflite",
+        "verify",
+        "benchmark",
+    )
+    return next(
+        (
+            name
+            for name in reversed(order)
+            if any(f.startswith((name + "/", name + ".", name)) for f in files)
+        ),
+        "none",
+    )
+
+
+if __name__ == "__main__":
+    import tensorflow  # noqa: F401
+    import tinybert_tf.trainers.task_distill  # noqa: F401
+
+    main()
