@@ -36,6 +36,7 @@ def run(settings):
     import tinybert_tf as tb
 
     model = tb.load(settings.model, dtype="float32")
+    record.start()
     return record.finish(tb.export.to_tflite(model, settings.output, settings.recipe))
 
 

@@ -31,7 +31,7 @@ def atomic_file(path):
     """
     path, new, _ = _names(path)
     with _settled(path):
-        new.touch()
+        new.touch(exist_ok=False)
         yield new
         _sync(new)
         os.replace(new, path)

@@ -45,6 +45,7 @@ def run(settings):
         label_column=None,
     )
     outputs, labels = answers(settings.model, examples, settings.max_length)
+    record.start()
     with atomic_file(settings.output) as temporary:
         write_predictions(temporary, outputs, labels)
     return record.finish({"output": settings.output, "num_examples": len(examples)})

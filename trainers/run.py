@@ -15,8 +15,9 @@ import string
 import sys
 
 from tinybert_tf.programs.pretrained import find_minilm
-from tinybert_tf.programs.run_record import finished_result
-from tinybert_tf.programs.settings import Settings, setting
+from tinybert_tf.programs.run_record import finished_result, started
+from tinybert_tf.programs.settings import Settings, TrainingSettings, setting
+from tinybert_tf.programs.strategies import is_chief
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,23 +39,30 @@ class RunSettings(Settings):
 
 
 def run(settings):
-    """Runs the stages; returns the result of each that ran now or before."""
+    """Runs the stages; returns the result of each that ran now or before.
+
+    In a job of several workers the chief alone runs the stages that train nothing.
+    """
     import importlib
 
     from tinybert_tf.cli import COMMANDS
 
-    results, went_on = {}, False
-    for name, (command, stage) in settings.read_stages().items():
-        results[name] = finished_result(command, stage)
-        if results[name] is not None and not went_on:
-            sys.stderr.write(f"{name}: finished before\n")
+    results, newest, stages = {}, "", settings.read_stages()
+    trainings = [stage for _, stage in stages.values() if isinstance(stage, TrainingSettings)]
+    chief = all(is_chief(stage.make_strategy()) for stage in trainings)
+    for name, (command, stage) in stages.items():
+        if not chief and stage not in trainings:
             continue
-        if results[name] is not None:  # made from what has just been made anew
+        if "" < started(stage) < newest:  # made from what has been made anew since
             stage = dataclasses.replace(stage, overwrite=True)
-        sys.stderr.write(f"{name}: {command}\n")
-        went_on = True
-        stage.check()
-        results[name] = importlib.import_module(COMMANDS[command][0]).run(stage)
+        results[name] = None if stage.overwrite else finished_result(command, stage)
+        if results[name] is not None:
+            sys.stderr.write(f"{name}: finished before\n")
+        else:
+            sys.stderr.write(f"{name}: {command}\n")
+            stage.check()
+            results[name] = importlib.import_module(COMMANDS[command][0]).run(stage)
+        newest = max(newest, started(stage))
     return results
 
 

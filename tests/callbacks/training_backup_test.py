@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import tensorflow as tf
 import tiny
 
 import tinybert_tf as tb
-from tinybert_tf.callbacks import TrainingBackup, TrainingStopped
+from tinybert_tf.callbacks import TrainingBackup, TrainingStopped, training_backup
 
 EVERY = 2
 
@@ -143,7 +144,7 @@ def test_a_half_written_state_is_not_chosen(saved, tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(safetensors.numpy, "save_file", cut)
+    monkeypatch.setattr(training_backup, "write_safetensors", cut)
     with pytest.raises(KeyboardInterrupt):
         saved.on_epoch_end(1, {"loss": 1.0})
     assert tiny.snapshot(tmp_path) == before
@@ -185,3 +186,12 @@ _INPUTS = ("token_ids", "segment_ids", "padding_mask")
 def test_the_position_is_json(saved, path):
     with safetensors.safe_open(path, framework="numpy") as file:
         assert json.loads(file.metadata()["position"]) == {"epoch_logs": [{"loss": 1.0}], "step": 0}
+
+
+def test_a_disk_without_room_is_told_before_training(make_distiller, task, path, monkeypatch):
+    usage = shutil.disk_usage(path.parent)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    distiller = make_distiller()
+    with pytest.raises(OSError, match="a training state takes .* MB, but the disk has 0 MB left"):
+        fit(distiller, task.train(distiller.student), TrainingBackup(path), epochs=1)
+    assert int(distiller.optimizer.iterations) == 0

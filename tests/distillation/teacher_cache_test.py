@@ -1,7 +1,7 @@
+import concurrent.futures
 import os
 import resource
 import shutil
-import threading
 import types
 
 import keras
@@ -258,10 +258,13 @@ def test_an_interrupted_fill_goes_on_and_ends_with_the_same_bytes(tmp_path, whol
     fill_until(cache, 8)
     assert not cache.is_complete
     damage(*(cache.path.with_suffix(ending) for ending in (".partial", ".checksums")))
-    sizes, teacher.runs = teacher.runs, []
+    before, teacher.runs = list(teacher.runs), []
+    fill_until(cache, 16)
+    again, teacher.runs = list(teacher.runs), []
     cache.fill()
-    assert len(sizes) == 3
-    assert sum(teacher.runs) == COUNT - sum(sizes[:good])
+    assert len(before) == 3
+    assert again[: 3 - good] == before[good:]
+    assert sum(before[:good]) + sum(again) + sum(teacher.runs) == COUNT
     assert cache.path.read_bytes() == whole
     assert list(tmp_path.iterdir()) == [cache.path]
 
@@ -285,15 +288,16 @@ def test_left_over_files_are_removed(tmp_path):
 def test_two_that_fill_at_once_wait_for_each_other(tmp_path):
     first, second = SumTeacher(), SumTeacher()
     one, two = (TeacherCache(tmp_path, each, make_batches(), LOGITS) for each in (first, second))
-    thread = threading.Thread(target=two.fill)
+    others = []
 
-    def start(done, count):
-        if done == 4:
-            thread.start()
-            thread.join(0.3)  # long enough for the other to begin, were it let
+    def start_other(done, count):
+        if not others:
+            others.append(pool.submit(two.fill))
+            concurrent.futures.wait(others, timeout=0.3)  # it would begin, were it let
 
-    one.fill(start)
-    thread.join()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        one.fill(start_other)
+    assert others[0].exception() is None
     assert (sum(first.runs), second.runs) == (COUNT, [])
     assert list(tmp_path.iterdir()) == [one.path]
 

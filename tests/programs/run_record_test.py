@@ -212,10 +212,10 @@ def test_seconds_and_memory_of_all_processes(process, tmp_path):
     second.note_time()
     process.seconds = 200.0
     third = started(tmp_path / "run")
-    process.seconds, process.kibibytes = 201.5, 4
+    process.seconds = 201.5
     third.finish({})
     values = values_in(tmp_path / "run")
-    assert (values["seconds"], values["peak_memory_bytes"]) == (5.0 + 10.0 + 1.5, 4096)
+    assert (values["seconds"], values["peak_memory_bytes"]) == (5.0 + 10.0 + 1.5, 3 * 1024)
     assert values["started"] == "2000-01-01T00:00:00"
 
 
@@ -225,6 +225,17 @@ def test_seconds_of_another_run_do_not_count(process, tmp_path):
         process.seconds += 5.0
         running.note_time()
         assert values_in(tmp_path / "run")["seconds"] == 5.0
+
+
+def test_a_run_that_failed_keeps_what_it_has_and_is_not_continued(process, tmp_path):
+    failing = started(tmp_path / "run")
+    (tmp_path / "run" / "state").mkdir()
+    process.seconds = 5.0
+    failing.finish({}, status="failed")
+    assert (tmp_path / "run" / "state").is_dir()
+    assert record(tmp_path / "run").result is None
+    started(tmp_path / "run")
+    assert values_in(tmp_path / "run")["seconds"] == 0.0
 
 
 def train(output, model="m", **others):

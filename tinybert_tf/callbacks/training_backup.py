@@ -1,14 +1,16 @@
 """Goes on after an interruption from the last saved step."""
 
 import json
+import math
 import pathlib
+import shutil
 
 import keras
 import numpy as np
 import safetensors
-import safetensors.numpy
 
 from tinybert_tf.atomic import atomic_file
+from tinybert_tf.checkpoints.model_folder import write_safetensors
 
 
 class TrainingBackup(keras.callbacks.Callback):
@@ -75,6 +77,17 @@ class TrainingBackup(keras.callbacks.Callback):
         self._metrics = values[len(variables) :] if self._last_step else None
         return len(self.epoch_logs), self._last_step
 
+    def on_train_begin(self, logs=None):
+        variables = _variables(self.model) + _metric_variables(self.model)
+        needed = sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in variables)
+        folder = next(parent for parent in self._path.absolute().parents if parent.is_dir())
+        free = shutil.disk_usage(folder).free
+        if self._writes and free < needed:
+            raise OSError(
+                f"{folder}: a training state takes {needed / 1e6:.0f} MB, but the disk has "
+                f"{free / 1e6:.0f} MB left. Make room, or choose another folder."
+            )
+
     def on_epoch_begin(self, epoch, logs=None):
         if self._metrics is not None:  # Keras has just reset them
             _assign(_metric_variables(self.model), self._metrics)
@@ -105,7 +118,7 @@ class TrainingBackup(keras.callbacks.Callback):
         position = json.dumps({"epoch_logs": self.epoch_logs, "step": step})
         names = {f"{number:05}": value for number, value in enumerate(values)}
         with atomic_file(self._path) as temporary:
-            safetensors.numpy.save_file(names, temporary, metadata={"position": position})
+            write_safetensors(names, temporary, {"position": position})
         if self._on_save is not None:
             self._on_save()
 

@@ -73,7 +73,7 @@ def write_files(model, folder):
     for name, variable in hugging_face.model_variables(model).items():
         value = np.asarray(variable.numpy(), np.float32)
         tensors[name] = np.ascontiguousarray(value.T) if hugging_face.is_transposed(name) else value
-    safetensors.numpy.save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    write_safetensors(tensors, folder / "model.safetensors", {"format": "pt"})
     if model.vocabulary is not None:
         (folder / "vocab.txt").write_text(
             model.vocabulary.to_text(), encoding="utf-8", newline="\n"
@@ -84,6 +84,23 @@ def write_files(model, folder):
             "model_max_length": model.config.max_sequence_length,
         }
         (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n")
+
+
+def write_safetensors(tensors, path, metadata):
+    """Writes a safetensors file.
+
+    Args:
+        tensors: dict of name to NumPy array.
+        path: path-like.
+        metadata: dict of str to str.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    try:
+        safetensors.numpy.save_file(tensors, path, metadata)
+    except safetensors.SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error}).") from error
 
 
 def read_safetensors(path):

@@ -61,7 +61,9 @@ class RunRecord:
             "command": command,
             "settings": dataclasses.asdict(settings),
             "status": "running",
-            "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "started": datetime.datetime.now(datetime.timezone.utc).isoformat(
+                timespec="milliseconds"
+            ),
             "versions": _versions(),
         }
         self.output = settings.output and pathlib.Path(settings.output)
@@ -178,6 +180,12 @@ def finished_result(command, settings):
         and not _differences(old["settings"], settings)
     )
     return old["result"] if is_finished else None
+
+
+def started(settings):
+    """When the run in the settings' output began, in ISO 8601; an empty str if there is none."""
+    record = settings.output and _read(_record_path(pathlib.Path(settings.output)))
+    return record.get("started", "") if record else ""
 
 
 def _needed_no_more(output):
