@@ -1,7 +1,8 @@
 """Puts the results of runs into the README's tables.
 
     python benchmarks/readme_tables.py --quickstart runs/quickstart --sst2 runs/sst2 \\
-        --start runs/snips_start
+        --start runs/snips_start --throughput runs/throughput.jsonl \\
+        --products runs/products.jsonl --scaling runs/scaling.jsonl
 
 Each run's figures are kept in benchmarks/results/ as the programs wrote them; the tables are made
 from there. Without a flag the README is written anew from what is kept.
@@ -34,6 +35,11 @@ def collect_sst2(folder):
 def collect_start(folder):
     """The records of the stages of recipes/snips_start.yaml."""
     return {name: read(folder / name / "run.json") for name in ("teacher_pca", "random")}
+
+
+def collect_lines(path):
+    """The records of a benchmark of this folder, one a line."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def read(path):
@@ -107,6 +113,83 @@ def start_table(records):
     return table([header, *rows]) + footnote(*records.values())
 
 
+def throughput_table(records):
+    """Examples a second of each setting, and how many times the plainest; a table for each file."""
+    tables = []
+    for train in dict.fromkeys(record["train"] for record in records):
+        found = [record for record in records if record["train"] == train]
+        steps = {(record["setting"], record["stage"]): record for record in found}
+        stages = list(dict.fromkeys(stage for _, stage in steps))
+        rows = [[train, *(cell for stage in stages for cell in (f"{stage} step", "times"))]]
+        for setting in dict.fromkeys(setting for setting, _ in steps):
+            pairs = (speed_cells(steps.get((setting, stage))) for stage in stages)
+            rows.append([setting, *(cell for pair in pairs for cell in pair)])
+        best = next(record for record in found if record["setting"] == "best")
+        text = (
+            f"{best['teacher']} teaches {best['student']}, {best['batch_size']} examples in a "
+            f"batch; {best['real_tokens'] / best['num_examples']:.1f} tokens in an example. "
+        )
+        tables.append(table(rows) + measured(best, text))
+    return "\n".join(tables)
+
+
+def speed_cells(record):
+    """Examples a second, and times the plainest; empty where a stage has no such setting."""
+    if record is None:
+        return ["", ""]
+    return [f"{record['examples_per_second']:.1f} examples/s", f"{record['times_plainest']:.2f}x"]
+
+
+def products_table(records):
+    """The share of a step's time that its matrix products take at the machine's own rate."""
+    names = {"step": "step", "teacher": "teacher's pass alone", "student": "student's step alone"}
+    rows = [["tokens", "part", "GFLOP", "time", "its products alone", "share", "GFLOP/s"]]
+    for record in records:
+        for name, part in record["summary"].items():
+            rows.append(
+                [
+                    str(record["length"]),
+                    names[name],
+                    f"{part['flop'] / 1e9:.0f}",
+                    f"{part['milliseconds']:.0f} ms",
+                    f"{part['products_milliseconds']:.0f} ms",
+                    f"{100 * part['products_share']:.0f} %",
+                    f"{part['flop_per_second'] / 1e9:.0f}",
+                ]
+            )
+    first = records[0]
+    text = (
+        f"{first['teacher']} in {first['teacher_dtype']} teaches {first['student']} in "
+        f"{first['student_dtype']}, {first['batch_size']} examples in a batch. "
+    )
+    return table(rows) + measured(first, text)
+
+
+def scaling_table(records):
+    """Examples a second of the same global batch on more and more replicas of one machine."""
+    cells = [
+        [
+            record["case"],
+            f"{record['examples_per_second']:.0f} examples/s",
+            f"{record['times_one_replica']:.2f}x",
+        ]
+        for record in records
+    ]
+    first = records[0]
+    text = (
+        f"{first['note']} {first['teacher']} teaches {first['student']}, {first['batch_size']} "
+        f"examples of {first['length']} tokens in a batch. "
+    )
+    return table([["intermediate step", "speed", "times one"], *cells]) + measured(first, text)
+
+
+def measured(record, text):
+    """What was measured, then the date, machine and versions of a benchmark of this folder."""
+    packages = ", ".join(f"{name} {record['versions'][name]}" for name in ("tensorflow", "keras"))
+    machine = ", ".join([record["processor"], f"{record['cores']} cores", *record["gpus"]])
+    return f"\n{text}{record['date']}, {machine}, {packages}.\n"
+
+
 def passes(record):
     """Epochs of each stage, in words."""
     result = record["result"]
@@ -139,12 +222,17 @@ TABLES = {
     "quickstart": (collect_quickstart, quickstart_table),
     "sst2": (collect_sst2, sst2_table),
     "start": (collect_start, start_table),
+    "throughput": (collect_lines, throughput_table),
+    "products": (collect_lines, products_table),
+    "scaling": (collect_lines, scaling_table),
 }
 
 
 def render(readme):
     """The README's text with every table made anew from benchmarks/results/."""
     for name, (_, make) in TABLES.items():
+        if f"<!-- table {name} -->" not in readme:
+            continue
         content = make(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
         pattern = rf"(<!-- table {name} -->\n).*?(<!-- end -->)"
         readme = re.sub(pattern, lambda m, c=content: f"{m[1]}{c}{m[2]}", readme, flags=re.DOTALL)
@@ -155,11 +243,11 @@ def main():
     """Collects the runs that flags name, then writes the README."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in TABLES:
-        parser.add_argument(f"--{name}", type=pathlib.Path, help="folder of the run")
-    for name, folder in vars(parser.parse_args()).items():
-        if folder is not None:
+        parser.add_argument(f"--{name}", type=pathlib.Path, help="what the run wrote")
+    for name, path in vars(parser.parse_args()).items():
+        if path is not None:
             with atomic_file(RESULTS / f"{name}.json") as temporary:
-                collected = json.dumps(TABLES[name][0](folder), indent=1, ensure_ascii=False)
+                collected = json.dumps(TABLES[name][0](path), indent=1, ensure_ascii=False)
                 temporary.write_text(collected + "\n", encoding="utf-8")
     with atomic_file(README) as temporary:
         temporary.write_text(render(README.read_text(encoding="utf-8")), encoding="utf-8")

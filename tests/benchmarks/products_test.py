@@ -146,11 +146,11 @@ def test_student_on_given_outputs_takes_the_step(monkeypatch):
     presets = {"teacher": TEACHER.config, "student": STUDENT.config}
     monkeypatch.setattr(tb.models.bert_config, "PRESETS", presets)
     arguments = types.SimpleNamespace(
-        teacher="teacher", student="student", student_dtype="float32", batch_size=2, length=4
+        teacher="teacher", student="student", student_dtype="float32", batch_size=2
     )
     losses = []
     for name in ("step", "student"):
         keras.utils.set_random_seed(0)
-        functions = products.step_functions(arguments, "float32")
+        functions = products.step_functions(arguments, 4, "float32")
         losses.append(float(functions[name]()["loss"]))
     np.testing.assert_allclose(*losses, rtol=1e-5)

@@ -113,6 +113,34 @@ def test_an_epoch_can_begin_in_its_middle():
     np.testing.assert_array_equal(np.concatenate([skipped, delivered(rest)]), made.order(2))
 
 
+@pytest.mark.parametrize(("replicas", "workers"), [(1, 1), (2, 1), (4, 2), (16, 4)])
+def test_shares_make_up_every_batch_in_order(replicas, workers):
+    made = batches(seed=0)
+    shares = [[] for _ in range(replicas)]
+    for worker in range(workers):
+        strategy = Worker(replicas, workers, worker)
+        here = replicas // workers
+        for number, element in enumerate(made.distribute(strategy, 1, first_step=3)):
+            shares[worker * here + number % here].append(element)
+    for step, (inputs, labels) in enumerate(made.epoch(1, first_step=3)):
+        parts = [share[step] for share in shares]
+        np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), labels)
+        ids = np.concatenate([part[0]["token_ids"] for part in parts])
+        np.testing.assert_array_equal(ids, inputs["token_ids"])
+        sizes = [len(part[1]) for part in parts]
+        assert max(sizes) - min(sizes) <= 1
+
+
+class Worker:
+    """Stands in for the strategy of one worker of several."""
+
+    def __init__(self, replicas, workers, worker):
+        self._context = tf.distribute.InputContext(workers, worker, replicas)
+
+    def distribute_datasets_from_function(self, function):
+        return function(self._context)
+
+
 def test_without_labels_elements_are_inputs():
     assert set(batches(Examples(TEXTS)).epoch(0).element_spec) == {
         *("token_ids", "segment_ids", "padding_mask")

@@ -186,6 +186,109 @@ def test_any_keras_model_can_teach_and_learn():
     assert losses[-1] < losses[0]
 
 
+@pytest.fixture(name="batches")
+def make_batches():
+    """Batches of 1 to 3 examples of a few lengths."""
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(list("abcdefgh"), rng.integers(1, 5))) for _ in range(13)]
+    examples = tb.data.Examples(texts, labels=[index % 2 for index in range(13)])
+    return tb.data.ExampleBatches(examples, LETTERS, max_length=LENGTH, batch_size=3, seed=0)
+
+
+LETTERS = tb.Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnop"))
+
+
+def fit_batches(batches, stage="intermediate", dropout=0.0, **settings):
+    """Logs of each epoch, weights and batch ends after two epochs."""
+    distiller = make_distiller(OBJECTIVES[stage](), dropout, vocabulary=LETTERS)
+    distiller.compile(distiller.objective, tb.adamw(1e-2), **settings)
+    ends = []
+    note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(batch))
+    history = distiller.fit(batches, epochs=2, callbacks=[note], verbose=0).history
+    return history, distiller.student.get_weights(), ends
+
+
+def assert_close(ours, theirs, atol):
+    for name in ours[0]:
+        np.testing.assert_allclose(ours[0][name], theirs[0][name], rtol=1e-5)
+    for a, b in zip(ours[1], theirs[1], strict=True):
+        np.testing.assert_allclose(a, b, atol=atol)
+
+
+@pytest.mark.parametrize("stage", list(OBJECTIVES))
+@pytest.mark.parametrize("parts", [2, 4])
+def test_a_batch_in_parts_gives_the_same_step(batches, stage, parts):
+    whole = fit_batches(batches, stage)
+    assert_close(fit_batches(batches, stage, accumulation_steps=parts), whole, 1e-5)
+
+
+def test_several_steps_a_call_never_leave_the_epoch(batches):
+    one = fit_batches(batches)
+    several = fit_batches(batches, steps_per_execution=4)
+    assert_close(several, one, 1e-6)
+    assert len(one[2]) == 2 * batches.steps_per_epoch
+    assert len(several[2]) == 2 * -(-batches.steps_per_epoch // 4)
+
+
+def test_an_epoch_from_its_middle_shows_callbacks_its_true_steps(batches):
+    distiller = make_distiller(tb.IntermediateObjective(), vocabulary=LETTERS)
+    ends, begun = [], []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: ends.append(batch),
+        on_train_begin=lambda logs: begun.append(True),
+    )
+    distiller.fit(batches, epochs=3, initial_epoch=1, initial_step=2, callbacks=[note], verbose=0)
+    steps = batches.steps_per_epoch
+    assert ends == [*range(2, steps), *range(steps)]
+    assert begun == [True]
+    assert int(distiller.optimizer.iterations) == 2 * steps - 2
+
+
+def test_two_replicas_share_the_batches_of_one(two_devices, batches):
+    distiller = make_distiller(tb.IntermediateObjective(), vocabulary=LETTERS)
+    one = distiller.fit(batches, epochs=2, verbose=0).history, distiller.student.get_weights()
+    with two_devices.scope():
+        distiller = make_distiller(tb.IntermediateObjective(), vocabulary=LETTERS)
+    two = distiller.fit(batches, epochs=2, verbose=0).history, distiller.student.get_weights()
+    assert_close(two, one, 1e-4)
+
+
+@pytest.mark.parametrize("stage", list(OBJECTIVES))
+def test_what_the_data_bring_of_the_teacher_is_not_computed(batches, stage):
+    distiller = make_distiller(OBJECTIVES[stage](), vocabulary=LETTERS)
+    teacher = distiller.teacher
+
+    def bring(inputs, labels):
+        outputs = teacher(inputs, training=False)
+        lists = {name: tuple(value) for name, value in outputs.items() if isinstance(value, list)}
+        return {**inputs, "teacher": outputs | lists}, labels
+
+    with_outputs = batches.epoch(0).map(bring)
+    expected = distiller.evaluate(batches, return_dict=True, verbose=0)
+    teacher.call = None
+    found = distiller.evaluate(with_outputs, return_dict=True, verbose=0)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_parts_of_less_than_one_are_refused():
+    with pytest.raises(ValueError, match="`accumulation_steps` is 0, expected 1 or more"):
+        make_distiller(tb.IntermediateObjective()).compile(
+            tb.IntermediateObjective(), tb.adamw(1e-2), accumulation_steps=0
+        )
+
+
+def test_a_teacher_in_bfloat16_teaches_a_float32_student(batches):
+    losses = []
+    for dtype in ("float32", "bfloat16"):
+        teacher = make_model(4, 12, seed=1, vocabulary=LETTERS, dtype=dtype)
+        teacher.set_weights(make_model(4, 12, seed=1, vocabulary=LETTERS).get_weights())
+        distiller = tb.Distiller(teacher, make_model(seed=2, vocabulary=LETTERS))
+        distiller.compile(tb.IntermediateObjective(), tb.adamw(1e-2))
+        losses.append(distiller.fit(batches, verbose=0).history["loss"][-1])
+    assert losses[1] == pytest.approx(losses[0], rel=2e-2)
+    assert losses[1] != losses[0]
+
+
 def test_different_vocabularies_are_refused():
     tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "one")
     teacher = make_model(vocabulary=tb.Vocabulary((*tokens, "two")))

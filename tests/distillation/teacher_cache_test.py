@@ -30,10 +30,15 @@ class SumTeacher(keras.Model):
     `attention_logits`: products of the token ids, -inf at padded keys, `(batch, length, length)`.
     """
 
-    def __init__(self, weight=1.0):
+    def __init__(self, weight=1.0, shape=(), config=None):
         super().__init__()
-        self.weight = self.add_weight((), keras.initializers.Constant(weight), name="weight")
-        self.runs = []
+        self.weight = self.add_weight(shape, keras.initializers.Constant(weight), name="weight")
+        self.config, self.runs = config, []
+
+    def get_config(self):
+        if self.config is None:
+            raise NotImplementedError
+        return self.config
 
     def call(self, inputs, training=None):
         ids, segments, mask = (
@@ -361,6 +366,7 @@ def key(teacher=None, outputs=LOGITS, **settings):
 
 CHANGES = {
     "weights": {"teacher": lambda: SumTeacher(1.5)},
+    "shape of weights": {"teacher": lambda: SumTeacher(shape=(1,))},
     "kind of teacher": {"teacher": lambda: type("Other", (SumTeacher,), {})()},
     "a text": {"texts": [*TEXTS[:-1], TEXTS[-1] + " a"]},
     "order of texts": {"texts": TEXTS[::-1]},
@@ -394,6 +400,15 @@ def test_names_and_trainability_keep_the_key(teacher):
     again.trainable = False
     assert again.name != teacher.name
     assert key(again) == key(teacher)
+
+
+def test_of_a_configuration_all_counts_but_its_name_and_what_is_trainable():
+    def configured(name, trainable, dtype):
+        layer = {"name": "layer", "trainable": trainable, "dtype": {"config": {"name": dtype}}}
+        return key(SumTeacher(config={"name": name, "layers": (layer,)}))
+
+    assert configured("a", True, "float32") == configured("b", False, "float32")
+    assert configured("a", True, "float32") != configured("a", True, "float16")
 
 
 @pytest.mark.parametrize("change", [{"head": "tinybert_relu"}, {"dtype": "mixed_bfloat16"}])

@@ -216,7 +216,7 @@ def test_seconds_and_memory_of_all_processes(process, tmp_path):
     third.finish({})
     values = values_in(tmp_path / "run")
     assert (values["seconds"], values["peak_memory_bytes"]) == (5.0 + 10.0 + 1.5, 3 * 1024)
-    assert values["started"] == "2000-01-01T00:00:00"
+    assert values["started"] == "2000-01-01T00:00:00.000"
 
 
 def test_seconds_of_another_run_do_not_count(process, tmp_path):

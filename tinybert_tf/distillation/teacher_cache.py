@@ -356,17 +356,19 @@ def _key(teacher, batches, lengths, kept):
 
 
 def _config(teacher):
-    """The teacher's configuration; names count what else was made, `trainable` changes nothing."""
+    """The teacher's configuration without its name and without what is trainable."""
     try:
-        config = teacher.get_config()
+        config = dict(teacher.get_config())
     except NotImplementedError:
         return None
-    return _without(config, ("name", "trainable"))
+    config.pop("name", None)  # Keras counts the models of a process in it
+    return _without_trainable(config)
 
 
-def _without(config, names):
+def _without_trainable(config):
     if isinstance(config, dict):
-        return {key: _without(value, names) for key, value in config.items() if key not in names}
+        items = config.items()
+        return {key: _without_trainable(value) for key, value in items if key != "trainable"}
     if isinstance(config, (list, tuple)):
-        return [_without(value, names) for value in config]
+        return [_without_trainable(value) for value in config]
     return config

@@ -1,15 +1,200 @@
-"""Stub of the lead until the real one comes; overwrite freely. Imports of TensorFlow must be lazy."""
+"""On which devices a program trains: one, all of this machine, several machines, or TPUs."""
+
+import difflib
+import functools
+import json
+import os
+import pathlib
+import re
+import socket
+import time
+import zlib
+
+_TF_CONFIG_EXAMPLE = (
+    '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+)
+_PORT = 2222  # of every worker, where each has an address of its own
+_NAMESPACE = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
+@functools.cache
 def make_strategy(name):
+    """Makes a `tf.distribute.Strategy`; a process makes each once and gets the same again.
+
+    Args:
+        name: str of `STRATEGIES`. "one" is the first GPU or the processor; "mirrored" all GPUs of
+            this machine, or else its logical processors; "multi-worker" those of all processes
+            that were started with the same command and are told of each other by TF_CONFIG, by
+            SLURM's `srun` or by a Kubernetes Indexed Job; it waits for all of them, and must be
+            made before TensorFlow computes anything. "tpu" is this machine's TPU, or the one that
+            TPU_NAME names; it was never run on one.
+
+    Returns:
+        `tf.distribute.Strategy`.
+
+    Raises:
+        ValueError: If there is no such strategy, or if the workers or the TPU are not to be found.
+        ImportError: If under Kubernetes the package `kubernetes` is missing.
+    """
+    if name not in STRATEGIES:
+        near = difflib.get_close_matches(name, STRATEGIES, n=1)
+        hint = f' Did you mean "{near[0]}"?' if near else ""
+        raise ValueError(f'Unknown strategy "{name}".{hint} Strategies: {", ".join(STRATEGIES)}.')
+    return STRATEGIES[name]()
+
+
+def is_chief(strategy):
+    """Whether this process writes for all: False on the other workers of a multi-worker job."""
+    return strategy.extended.should_checkpoint
+
+
+def wait_for_all(strategy):
+    """Returns when every worker of a multi-worker job has called it; elsewhere at once."""
+    _sum_over_workers(strategy, 0)
+
+
+def check_same_everywhere(strategy, value, what):
+    """Raises ValueError unless all workers of a multi-worker job call it with the same value.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        value: an object whose `repr` tells it from others.
+        what: str, what it is.
+    """
+    mine = zlib.crc32(repr(value).encode())
+    if _sum_over_workers(strategy, mine) != mine * strategy.num_replicas_in_sync:
+        raise ValueError(
+            f"The workers of the job have different {what}; here: {value}. Start all of them with "
+            "the same command."
+        )
+
+
+def lost_worker_message(error):
+    """What to tell if an error means that another worker of the job is gone.
+
+    Args:
+        error: an exception that TensorFlow raised in this process.
+
+    Returns:
+        str, or `None` for any other error.
+    """
+    import tensorflow as tf
+
+    kinds = (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError)
+    found = re.search(r"(?:Collective ops is aborted by: )+(.+)", str(error))
+    if not found or not isinstance(error, kinds):
+        return None
+    return (
+        f"A worker of the job was lost ({found[1].rstrip(':. ')}). Start all workers again with "
+        "the same command: the run goes on from its last saved state."
+    )
+
+
+def _sum_over_workers(strategy, number):
+    """The sum of an int over all replicas of a multi-worker job; elsewhere `number` times theirs."""
+    import tensorflow as tf
+
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return number * strategy.num_replicas_in_sync
+
+    @tf.function
+    def add():
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(number, tf.int64))
+
+    return int(strategy.experimental_local_results(strategy.run(add))[0])
+
+
+def _one():
     import tensorflow as tf
 
     return tf.distribute.get_strategy()
 
 
-def is_chief(strategy):
-    return True
+def _mirrored():
+    import tensorflow as tf
+
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def wait_for_all(strategy):
-    return None
+def _multi_worker():
+    import tensorflow as tf
+
+    find = next((find for variable, find in _CLUSTERS.items() if variable in os.environ), None)
+    if find is None:
+        raise ValueError(
+            "--strategy multi-worker does not know its workers. Set TF_CONFIG for each of them, "
+            f"as in {_TF_CONFIG_EXAMPLE}, or start them with SLURM's srun or in a Kubernetes "
+            "Indexed Job."
+        )
+    gpus = tf.config.list_physical_devices("GPU")
+    # Left to itself TensorFlow uses its rings on GPUs too.
+    communication = tf.distribute.experimental.CommunicationOptions(
+        implementation="NCCL" if gpus else "RING"
+    )
+    workers, job, index = find()
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(workers),
+        task_type=job,
+        task_id=index,
+        num_accelerators={"GPU": len(gpus)},
+        rpc_layer="grpc",
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(resolver, communication)
+
+
+def _tpu():
+    import tensorflow as tf
+
+    name = os.environ.get("TPU_NAME", "local")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(name)
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
+        raise ValueError(
+            f'--strategy tpu found no TPU "{name}" ({str(error).splitlines()[0]}). Run it on a '
+            "machine with a TPU, or set TPU_NAME."
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+STRATEGIES = {"one": _one, "mirrored": _mirrored, "multi-worker": _multi_worker, "tpu": _tpu}
+
+
+# A cluster: dict from job to the addresses of its tasks, the job of this process and its index.
+
+
+def _cluster_of_tf_config():
+    text = os.environ["TF_CONFIG"]
+    try:
+        values = json.loads(text)
+        workers, job = values["cluster"], values["task"]["type"]
+        index, count = int(values["task"]["index"]), len(workers[job])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"TF_CONFIG is {text!r} ({type(error).__name__}: {error}), expected JSON like "
+            f"{_TF_CONFIG_EXAMPLE}."
+        ) from error
+    if job not in ("chief", "worker") or not 0 <= index < count:
+        raise ValueError(
+            f'TF_CONFIG makes this process task {index} of job "{job}", expected a task from 0 to '
+            f'{count - 1} of "chief" or "worker". An example: {_TF_CONFIG_EXAMPLE}.'
+        )
+    return workers, job, index
+
+
+def _cluster_of_slurm():
+    """Every task of the step is a worker with the GPUs that it sees (`srun --gpus-per-task`)."""
+    import tensorflow as tf
+
+    count = int(os.environ["SLURM_STEP_NUM_TASKS"])
+    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+        # Jobs that share a node must not share a port.
+        port_base=20000 + int(os.environ["SLURM_JOB_ID"]) % 10000,
+        # TensorFlow's own reckoning of GPUs fails where there are none or SLURM hands them out.
+        gpus_per_node=count,
+        gpus_per_task=1,
+        auto_set_gpu=False,
+    )
+    workers = resolver.cluster_spec().as_dict()
+    return workers, *resolver.get_task_info()

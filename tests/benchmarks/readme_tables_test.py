@@ -1,0 +1,86 @@
+"""The tables of the benchmarks, from records as they write them."""
+
+import json
+
+import pytest
+
+from benchmarks import readme_tables
+
+MEASURED = {
+    "teacher": "large",
+    "student": "small",
+    "batch_size": 32,
+    "date": "2031-01-02",
+    "processor": "Abacus",
+    "cores": 2,
+    "gpus": [],
+    "versions": {"tensorflow": "9.1", "keras": "8.2"},
+}
+FOOT = "2031-01-02, Abacus, 2 cores, tensorflow 9.1, keras 8.2."
+
+
+def cells(text):
+    return [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
+
+
+def speed(setting, stage, value, times, train="a/train.tsv"):
+    found = {"setting": setting, "stage": stage, "examples_per_second": value, "train": train}
+    found |= {"times_plainest": times, "real_tokens": 250, "num_examples": 10}
+    return found | MEASURED
+
+
+def test_throughput():
+    records = [
+        speed("plainest", "intermediate", 10.04, 1.0),
+        speed("best", "intermediate", 30.0, 2.996),
+        speed("plainest", "prediction", 11.0, 1.0),
+        speed("best", "prediction", 33.0, 3.0),
+        speed("labels alone", "prediction", 44.0, 4.0),
+    ]
+    text = readme_tables.throughput_table(records)
+    assert [[cell.strip() for cell in row] for row in cells(text)] == [
+        ["a/train.tsv", "intermediate step", "times", "prediction step", "times"],
+        ["plainest", "10.0 examples/s", "1.00x", "11.0 examples/s", "1.00x"],
+        ["best", "30.0 examples/s", "3.00x", "33.0 examples/s", "3.00x"],
+        ["labels alone", "", "", "44.0 examples/s", "4.00x"],
+    ]
+    assert "32 examples in a batch; 25.0 tokens in an example" in text and FOOT in text
+
+
+def test_throughput_has_a_table_for_each_file():
+    records = [speed("best", "intermediate", 1.0, 1.0, train=f"{name}.tsv") for name in "ab"]
+    text = readme_tables.throughput_table(records)
+    assert text.count(FOOT) == 2 and "| a.tsv |" in text and "| b.tsv |" in text
+
+
+def test_products():
+    part = {"flop": 7.6e9, "milliseconds": 100.4, "products_milliseconds": 80.0}
+    part |= {"products_share": 0.797, "flop_per_second": 76e9}
+    record = {"length": 128, "summary": {"step": part}, **MEASURED}
+    record |= {"teacher_dtype": "bfloat16", "student_dtype": "float32"}
+    text = readme_tables.products_table([record])
+    assert "| 128 | step | 8 | 100 ms | 80 ms | 80 % | 76 |" in text
+    assert "large in bfloat16 teaches small in float32" in text and FOOT in text
+
+
+def test_scaling():
+    record = {"case": "two replicas", "examples_per_second": 99.6, "times_one_replica": 0.904}
+    text = readme_tables.scaling_table([record | {"note": "Slow.", "length": 16} | MEASURED])
+    assert "| two replicas | 100 examples/s | 0.90x |" in text
+    assert "Slow. large teaches small, 32 examples of 16 tokens in a batch." in text
+
+
+def test_lines_are_collected(tmp_path):
+    (tmp_path / "out.jsonl").write_text('{"a": 1}\n{"b": 2}\n')
+    assert readme_tables.collect_lines(tmp_path / "out.jsonl") == [{"a": 1}, {"b": 2}]
+
+
+def test_a_table_that_the_readme_has_needs_its_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(readme_tables, "RESULTS", tmp_path)
+    assert readme_tables.render("no table") == "no table"
+    readme = "<!-- table scaling -->\nold\n<!-- end -->"
+    with pytest.raises(FileNotFoundError):
+        readme_tables.render(readme)
+    monkeypatch.setitem(readme_tables.TABLES, "scaling", (None, "new {}\n".format))
+    (tmp_path / "scaling.json").write_text(json.dumps([1]))
+    assert readme_tables.render(readme) == "<!-- table scaling -->\nnew [1]\n<!-- end -->"
