@@ -74,7 +74,7 @@ CHANGES = {
     "best": {},
     "without length groups": {"padding": "plain"},
     "coarse length groups": {"padding": "coarse groups"},
-    "float32 teacher": {"teacher_dtype": "float32", "teacher_runs": "each step"},
+    "float32 teacher in each step": {"teacher_dtype": "float32", "teacher_runs": "each step"},
     "teacher in each step": {"teacher_runs": "each step"},
     "labels alone": {"teacher_runs": "never"},
     "bfloat16 student": {"student_dtype": "bfloat16"},
@@ -117,7 +117,7 @@ class Epoch:
 
     def __init__(self, batches, executed_together=1):
         self._batches, self._together = batches, executed_together
-        self._sizes, self._lengths = batches._sizes, batches._padded_lengths
+        self._sizes, self._lengths = batches.sizes, batches.padded_lengths
         self.examples = {
             int(length): int(self._sizes[self._lengths == length].sum())
             for length in np.unique(self._lengths)
@@ -161,7 +161,7 @@ class Epoch:
             execution.
         """
         part, flat = copy.copy(self._batches), indices.reshape(-1)
-        for name in ("_starts", "_sizes", "_padded_lengths"):
+        for name in ("_starts", "sizes", "padded_lengths"):
             setattr(part, name, getattr(self._batches, name)[flat])
         lengths, sizes = self._lengths[indices[:, 0]], self._sizes[indices].sum(axis=1)
         return part.epoch(0), list(zip(lengths.tolist(), sizes.tolist(), strict=True))
@@ -411,7 +411,7 @@ def finish_round(arguments, contenders, number):
     print(f"\nafter round {number} of {arguments.rounds}", file=sys.stderr)
     for record in records:
         print(
-            f"{record['stage']:12} {record['setting']:22} "
+            f"{record['stage']:12} {record['setting']:28} "
             f"{record['examples_per_second']:8.1f} examples/s "
             f"{record['real_tokens_per_second']:8.0f} real tokens/s "
             f"{record['padded_tokens_per_second']:8.0f} padded tokens/s "

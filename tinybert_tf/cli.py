@@ -12,6 +12,8 @@ import textwrap
 import typing
 import warnings
 
+from tinybert_tf.programs.strategies import lost_worker_message
+
 # command: (module, class of its settings, what it does)
 COMMANDS = {
     "quickstart": (
@@ -239,6 +241,9 @@ def _reporting(command, debug):
 
 
 def _message(error):
+    lost_worker = "tensorflow" in sys.modules and lost_worker_message(error)
+    if lost_worker:
+        return lost_worker
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."

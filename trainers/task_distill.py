@@ -169,9 +169,10 @@ def load_teacher(settings):
     """The teacher, kept in the dtype it computes in."""
     import tinybert_tf as tb
 
-    teacher = tb.load(
-        settings.teacher, dtype=frozen_dtype(settings.teacher_dtype, settings.jit_compile)
-    )
+    dtype = frozen_dtype(settings.teacher_dtype, settings.jit_compile)
+    if (settings.strategy, dtype) == ("multi-worker", "bfloat16"):
+        dtype = "mixed_bfloat16"  # TensorFlow cannot send bfloat16 variables to the workers
+    teacher = tb.load(settings.teacher, dtype=dtype)
     if not hasattr(teacher, "labels"):
         raise ValueError(
             f"{settings.teacher} has no classifier; fine-tune it with finetune-teacher first."

@@ -39,3 +39,12 @@ def test_a_process_that_fails_is_told():
     )
     with pytest.raises(RuntimeError, match="(?s)one replica: exit status 1.*nothing"):
         scaling.launch("one replica", arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", scaling.CASES)
+def test_every_case_runs(case):
+    arguments = types.SimpleNamespace(
+        teacher="bert_tiny", student="bert_tiny", batch_size=4, length=8, steps=2, timeout=300
+    )
+    assert scaling.launch(case, arguments) > 0

@@ -31,6 +31,10 @@ class ExampleBatches:
         seed: int, or `None` to keep the order of `examples` inside each group.
         prefetch: int, batches made ahead of the training; `None` lets tf.data decide.
 
+    Attributes:
+        sizes: int64 array `(batches,)`, the number of examples in each batch, unshuffled.
+        padded_lengths: int64 array `(batches,)`, the length of each, unshuffled.
+
     Raises:
         ValueError: If there are no examples, if both or neither of `batch_size` and `batch_tokens`
             are given, if either is too small for one example, if `max_length` is too small or if
@@ -55,11 +59,12 @@ class ExampleBatches:
     ):
         if not len(examples):
             raise ValueError("There are no examples to make batches of.")
+        self.examples, self.vocabulary = examples, vocabulary
         self.num_examples = len(examples)
         self._seed = seed
         self._prefetch = tf.data.AUTOTUNE if prefetch is None else prefetch
         padded_lengths = np.array(_padded_lengths(max_length, pad_to))
-        self._max_length = min(max_length, int(padded_lengths[-1]))
+        self.max_length = min(max_length, int(padded_lengths[-1]))
         self._tokenizer = BertTokenizer(vocabulary)
         self._teacher_cache = None
         with tf.device("CPU"):
@@ -68,7 +73,7 @@ class ExampleBatches:
             self._group = tf.constant(group, tf.int64)
         sizes = _batch_sizes(padded_lengths, padded_lengths[group.max()], batch_size, batch_tokens)
         counts = np.bincount(group, minlength=len(padded_lengths))
-        self._starts, self._sizes, self._padded_lengths = _cut(counts, padded_lengths, sizes)
+        self._starts, self.sizes, self.padded_lengths = _cut(counts, padded_lengths, sizes)
 
     @property
     def steps_per_epoch(self):
@@ -119,6 +124,12 @@ class ExampleBatches:
 
         return strategy.distribute_datasets_from_function(make_share)
 
+    def unshuffled(self):
+        """Returns the same batches in the examples' own order, without a teacher."""
+        batches = copy.copy(self)
+        batches._seed = batches._teacher_cache = None
+        return batches
+
     def with_teacher(self, cache):
         """Returns these batches with a teacher's outputs in `inputs["teacher"]`.
 
@@ -142,7 +153,7 @@ class ExampleBatches:
         with tf.device("CPU"):
             rows, batches = (part.numpy() for part in self._shuffled(tf.constant(epoch, tf.int64)))
         return np.concatenate(
-            [rows[self._starts[b] : self._starts[b] + self._sizes[b]] for b in batches]
+            [rows[self._starts[b] : self._starts[b] + self.sizes[b]] for b in batches]
         )
 
     def _dataset(self, plan, num_batches):
@@ -171,7 +182,7 @@ class ExampleBatches:
         """Returns a dataset of an epoch's batches: the examples in each, the length to pad to."""
         with tf.device("CPU"):
             rows, order = self._shuffled(tf.constant(epoch, tf.int64))
-            columns = (self._starts, self._sizes, self._padded_lengths)
+            columns = (self._starts, self.sizes, self.padded_lengths)
             columns = tuple(tf.gather(column, order[first_step:]) for column in columns)
         batches = tf.data.Dataset.from_tensor_slices(columns)
         return batches.map(lambda start, size, length: (rows[start : start + size], length))
@@ -181,7 +192,7 @@ class ExampleBatches:
         texts, text_pairs, labels = (
             None if c is None else tf.gather(c, rows) for c in self._columns
         )
-        ids, segments = self._tokenizer.encode(texts, text_pairs, max_length=self._max_length)
+        ids, segments = self._tokenizer.encode(texts, text_pairs, max_length=self.max_length)
         shape = tf.stack([-1, length])
         inputs = {
             "token_ids": ids.to_tensor(self._tokenizer.vocabulary.pad_id, shape=shape),
@@ -199,7 +210,7 @@ class ExampleBatches:
         for start in range(0, self.num_examples, _TOKENIZED_AT_ONCE):
             part = slice(start, start + _TOKENIZED_AT_ONCE)
             pairs = None if text_pairs is None else text_pairs[part]
-            ids, _ = self._tokenizer.encode(texts[part], pairs, max_length=self._max_length)
+            ids, _ = self._tokenizer.encode(texts[part], pairs, max_length=self.max_length)
             lengths.append(ids.row_lengths().numpy())
         return np.concatenate(lengths)
 

@@ -1,6 +1,5 @@
 """What a teacher gives for every example, computed once and kept on disk."""
 
-import copy
 import dataclasses
 import errno
 import fcntl
@@ -55,9 +54,9 @@ class TeacherCache:
     """
 
     def __init__(self, folder, teacher, batches, outputs):
-        self._teacher, self._batches = teacher, _unshuffled(batches)
+        self._teacher, self._batches = teacher, batches.unshuffled()
         self._input_spec = _inputs(self._batches.epoch(0).element_spec)
-        longest = int(self._batches._padded_lengths[-1])
+        longest = int(self._batches.padded_lengths[-1])
         specs = [self._output_spec(length) for length in (longest, longest - 1)]
         self._spec = specs[0]
         self._kept = _checked_outputs(outputs, self._spec)
@@ -78,8 +77,8 @@ class TeacherCache:
 
     def _arrange(self):
         """Decides where each example's record stands: in the order of the unshuffled batches."""
-        order, sizes = self._batches.order(0), self._batches._sizes
-        self._batch_lengths = self._batches._padded_lengths
+        order, sizes = self._batches.order(0), self._batches.sizes
+        self._batch_lengths = self._batches.padded_lengths
         in_order = np.repeat(self._batch_lengths, sizes)
         self._lengths, self._places = np.empty_like(in_order), np.empty_like(in_order)
         self._lengths[order] = in_order
@@ -279,13 +278,6 @@ class _Field:
         return tuple(length if size is None else size for size in self.sizes)
 
 
-def _unshuffled(batches):
-    """The same examples in their plain order."""
-    batches = copy.copy(batches)
-    batches._seed = batches._teacher_cache = None
-    return batches
-
-
 def _inputs(batch):
     return batch[0] if isinstance(batch, tuple) else batch
 
@@ -332,23 +324,21 @@ def _fields(kept, specs):
 
 def _key(teacher, batches, lengths, kept):
     """Hash of everything that decides what the cache holds."""
-    texts, text_pairs, _ = batches._columns
-    vocabulary = batches._tokenizer.vocabulary
     description = {
         "format": _FORMAT,
         "teacher": f"{type(teacher).__module__}.{type(teacher).__qualname__}",
         "config": _config(teacher),
         "dtype": keras.dtype_policies.serialize(teacher.dtype_policy),
         "weights": [(weight.name, weight.shape, weight.dtype) for weight in teacher.weights],
-        "vocabulary": dataclasses.asdict(vocabulary),
-        "max_length": batches._max_length,
+        "vocabulary": dataclasses.asdict(batches.vocabulary),
+        "max_length": batches.max_length,
         "outputs": kept,
     }
     digest = hashlib.blake2b(json.dumps(description, default=repr).encode(), digest_size=16)
     for weight in teacher.weights:
         digest.update(np.ascontiguousarray(weight.numpy()).view(np.uint8))
-    for column in (texts, text_pairs):
-        strings = [] if column is None else column.numpy().tolist()
+    for column in (batches.examples.texts, batches.examples.text_pairs):
+        strings = [text.encode() for text in column or ()]
         digest.update(np.array([len(strings), *map(len, strings)], np.int64))
         digest.update(b"".join(strings))
     digest.update(lengths)

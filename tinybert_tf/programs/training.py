@@ -7,7 +7,7 @@ import signal
 import threading
 
 from tinybert_tf.programs.run_record import RunRecord
-from tinybert_tf.programs.strategies import is_chief, wait_for_all
+from tinybert_tf.programs.strategies import check_same_everywhere, is_chief, wait_for_all
 
 
 class TrainingRecord(RunRecord):
@@ -21,7 +21,7 @@ class TrainingRecord(RunRecord):
     """
 
     def __init__(self, command, settings):
-        self._strategy = settings.make_strategy()
+        self._settings, self._strategy = settings, settings.make_strategy()
         self.writes = is_chief(self._strategy)
         super().__init__(command, settings, writes=self.writes)
 
@@ -30,6 +30,7 @@ class TrainingRecord(RunRecord):
         return self.output / "logs" / stage if self.writes else None
 
     def start(self):
+        check_same_everywhere(self._strategy, self._settings, "settings")
         super().start()
         wait_for_all(self._strategy)
 
@@ -68,6 +69,7 @@ def train_stage(settings, record, distiller, batches, stage, epochs, callbacks=(
         on_save=record.note_time,
     )
     epoch, step = backup.restore(distiller)
+    check_same_everywhere(settings.make_strategy(), (epoch, step), "epoch and step to go on from")
     if epoch == epochs:
         return backup.epoch_logs
     progress = cb.Progress(stage, epochs, batches.steps_per_epoch)
