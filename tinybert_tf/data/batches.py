@@ -14,9 +14,9 @@ class ExampleBatches:
     """Tokenized, padded batches of examples, each padded only to the length of its group.
 
     Examples are grouped by length, so that a batch holds little padding and the lengths of all
-    batches come from a small set (multiples of 4 up to 32, of 8 up to 64, of 16 up to 128, of 32
-    above). The order of an epoch depends on nothing but `seed` and the epoch's index; every epoch
-    has the same number of steps and holds every example once.
+    batches come from a small set (multiples of 2 up to 16, of 4 up to 32, of 8 up to 64, of 16 up
+    to 128, of 32 above). The order of an epoch depends on nothing but `seed` and the epoch's index;
+    every epoch has the same number of steps and holds every example once.
 
     Args:
         examples: `Examples`; its labels, if any, are int (classification) or float (regression).
@@ -238,7 +238,7 @@ def _part(rows, part, parts):
 def _padded_lengths(max_length, pad_to):
     """Returns the lengths to which batches are padded, increasing."""
     if pad_to is None:
-        steps = [*range(4, 32, 4), *range(32, 64, 8), *range(64, 128, 16)]
+        steps = [*range(4, 16, 2), *range(16, 32, 4), *range(32, 64, 8), *range(64, 128, 16)]
         steps += range(128, max_length, 32)
         return [length for length in steps if length < max_length] + [max_length]
     lengths = [pad_to] if isinstance(pad_to, int) else list(pad_to)

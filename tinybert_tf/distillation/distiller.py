@@ -218,10 +218,8 @@ class Distiller(keras.Model):
             found = tape.gradient(scaled, variables)
             return [None if g is None else tf.convert_to_tensor(g) for g in found], sums
 
-        if parts == 1:
-            return compute(0)
         totals = compute(0)
-        return _add_up(compute, totals, parts)
+        return totals if parts == 1 else _add_up(compute, totals, parts)
 
     def _terms(self, inputs, labels, teacher, training):
         """The terms of the loss and their weighted sum, one value an example."""

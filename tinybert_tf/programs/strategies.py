@@ -84,9 +84,10 @@ def lost_worker_message(error):
     found = re.search(r"(?:Collective ops is aborted by: )+(.+)", str(error))
     if not found or not isinstance(error, kinds):
         return None
+    reason = found[1].split(". ")[0].rstrip(":.")
     return (
-        f"A worker of the job was lost ({found[1].rstrip(':. ')}). Start all workers again with "
-        "the same command: the run goes on from its last saved state."
+        f"A worker of the job was lost ({reason}). Start all workers again with the same command: "
+        "the run goes on from its last saved state."
     )
 
 
@@ -97,7 +98,6 @@ def _sum_over_workers(strategy, number):
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return number * strategy.num_replicas_in_sync
 
-    @tf.function
     def add():
         context = tf.distribute.get_replica_context()
         return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(number, tf.int64))
@@ -198,3 +198,36 @@ def _cluster_of_slurm():
     )
     workers = resolver.cluster_spec().as_dict()
     return workers, *resolver.get_task_info()
+
+
+def _cluster_of_kubernetes():
+    """The pods of this pod's Indexed Job.
+
+    `KubernetesClusterResolver` would take the addresses of the nodes, and whichever pods run yet.
+    """
+    from kubernetes import client, config
+
+    config.load_incluster_config()
+    namespace, job = _NAMESPACE.read_text(), socket.gethostname().rpartition("-")[0]
+    count = client.BatchV1Api().read_namespaced_job(job, namespace).spec.completions
+    while len(pods := _running_pods(client.CoreV1Api(), namespace, job)) < count:
+        time.sleep(1)
+    workers = [f"{pods[index]}:{_PORT}" for index in range(count)]
+    return {"worker": workers}, "worker", int(os.environ["JOB_COMPLETION_INDEX"])
+
+
+def _running_pods(api, namespace, job):
+    """Dict from each pod's index in an Indexed Job to its address."""
+    found = api.list_namespaced_pod(
+        namespace, label_selector=f"job-name={job}", field_selector="status.phase=Running"
+    )
+    index = "batch.kubernetes.io/job-completion-index"
+    return {int(pod.metadata.annotations[index]): pod.status.pod_ip for pod in found.items}
+
+
+# variable that tells of the workers: where to find them
+_CLUSTERS = {
+    "TF_CONFIG": _cluster_of_tf_config,
+    "SLURM_STEP_NUM_TASKS": _cluster_of_slurm,
+    "JOB_COMPLETION_INDEX": _cluster_of_kubernetes,
+}
