@@ -42,6 +42,7 @@ setuptools.setup(
     ],
     extras_require={
         "model-garden": ["tf-models-official"],
+        "kubernetes": ["kubernetes"],
         "pruning": ["tensorflow-model-optimization"],
         "test": ["pytest", "tokenizers", "scipy", "scikit-learn", "ruff", "setuptools>=77"],
     },

@@ -66,10 +66,13 @@ def main():
         json.dumps({"undisturbed_seconds": round(duration, 1), "files": len(expected)}), flush=True
     )
     moments, all_same = random.Random(arguments.seed), True
-    for number in range(arguments.kills):
+    number = kills = 0
+    while kills < arguments.kills:
+        number += 1
         output = arguments.folder / f"killed_{number}"
         after = moments.uniform(0, duration)
         was_killed = run(recipe, output, kill_after=after) == -signal.SIGKILL
+        kills += was_killed  # it may have been done before
         left = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
         found = finish(recipe, output)
         same = found == expected

@@ -1,12 +1,15 @@
 """On which devices a program trains: one, all of this machine, several machines, or TPUs."""
 
+import contextlib
 import difflib
 import functools
 import json
 import os
 import pathlib
 import re
+import signal
 import socket
+import threading
 import time
 import zlib
 
@@ -92,7 +95,7 @@ def lost_worker_message(error):
 
 
 def _sum_over_workers(strategy, number):
-    """The sum of an int over all replicas of a multi-worker job; elsewhere `number` times theirs."""
+    """The sum of an int over all replicas, which elsewhere have the same."""
     import tensorflow as tf
 
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
@@ -121,19 +124,8 @@ def _mirrored():
 def _multi_worker():
     import tensorflow as tf
 
-    find = next((find for variable, find in _CLUSTERS.items() if variable in os.environ), None)
-    if find is None:
-        raise ValueError(
-            "--strategy multi-worker does not know its workers. Set TF_CONFIG for each of them, "
-            f"as in {_TF_CONFIG_EXAMPLE}, or start them with SLURM's srun or in a Kubernetes "
-            "Indexed Job."
-        )
+    workers, job, index = _find_cluster()
     gpus = tf.config.list_physical_devices("GPU")
-    # Left to itself TensorFlow uses its rings on GPUs too.
-    communication = tf.distribute.experimental.CommunicationOptions(
-        implementation="NCCL" if gpus else "RING"
-    )
-    workers, job, index = find()
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec(workers),
         task_type=job,
@@ -141,7 +133,36 @@ def _multi_worker():
         num_accelerators={"GPU": len(gpus)},
         rpc_layer="grpc",
     )
-    return tf.distribute.MultiWorkerMirroredStrategy(resolver, communication)
+    # Left to itself TensorFlow sends rings of messages on GPUs too.
+    communication = tf.distribute.experimental.CommunicationOptions(
+        implementation="NCCL" if gpus else "RING"
+    )
+    try:
+        with _ended_by_signals():
+            return tf.distribute.MultiWorkerMirroredStrategy(resolver, communication)
+    except tf.errors.OpError as error:
+        raise ConnectionError(
+            f"{job} {index}, at {workers[job][index]}, could not join the other workers: "
+            f"{error.message.splitlines()[0]}. Its port must be free, and all workers up."
+        ) from error
+
+
+@contextlib.contextmanager
+def _ended_by_signals():
+    """Lets Ctrl-C end the wait for the other workers, and SIGTERM the process after it.
+
+    TensorFlow waits where Python handles no signals, and takes SIGTERM for itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _tpu():
@@ -162,6 +183,17 @@ STRATEGIES = {"one": _one, "mirrored": _mirrored, "multi-worker": _multi_worker,
 
 
 # A cluster: dict from job to the addresses of its tasks, the job of this process and its index.
+
+
+def _find_cluster():
+    find = next((find for variable, find in _CLUSTERS.items() if variable in os.environ), None)
+    if find is None:
+        raise ValueError(
+            "--strategy multi-worker does not know its workers. Set TF_CONFIG for each of them, "
+            f"as in {_TF_CONFIG_EXAMPLE}, or start them with SLURM's srun or in a Kubernetes "
+            "Indexed Job."
+        )
+    return find()
 
 
 def _cluster_of_tf_config():
