@@ -131,7 +131,7 @@ def cache_teacher(settings, record, teacher, batches, outputs, limit_bytes=None)
     if limit_bytes is not None and cache.size_bytes > limit_bytes:
         raise ValueError(
             f"The teacher's features of {batches.num_examples} examples take "
-            f"{cache.size_bytes / 1e9:.2f} GB, more than --feature-cache-gb {limit_bytes / 1e9:g}. "
+            f"{cache.size_bytes / 1e9:.3g} GB, more than --feature-cache-gb {limit_bytes / 1e9:g}. "
             "Raise it, or leave it out: then the teacher runs in every epoch."
         )
     if record.writes:
