@@ -237,7 +237,14 @@ def _cluster_of_kubernetes():
 
     `KubernetesClusterResolver` would take the addresses of the nodes, and whichever pods run yet.
     """
-    from kubernetes import client, config
+    try:
+        from kubernetes import client, config
+    except ImportError as error:
+        raise ImportError(
+            "Finding the workers of a Kubernetes job needs the package `kubernetes`: "
+            "pip install tinybert-tf[kubernetes], or set TF_CONFIG in the job's manifest, as in "
+            f"{_TF_CONFIG_EXAMPLE}."
+        ) from error
 
     config.load_incluster_config()
     namespace, job = _NAMESPACE.read_text(), socket.gethostname().rpartition("-")[0]
