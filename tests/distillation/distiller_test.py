@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 import tinybert_tf as tb
+from tinybert_tf.programs.strategies import make_strategy
 
 LENGTH = 6
 
@@ -138,7 +139,7 @@ def train(strategy, stage, clip_norm=1.0, compat="paper"):
 @pytest.fixture(scope="module")
 def two_devices():
     # One for all tests: a second one would count its collectives from the start again.
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return make_strategy("mirrored")
 
 
 @pytest.mark.parametrize(
@@ -251,6 +252,23 @@ def test_two_replicas_share_the_batches_of_one(two_devices, batches):
         distiller = make_distiller(tb.IntermediateObjective(), vocabulary=LETTERS)
     two = distiller.fit(batches, epochs=2, verbose=0).history, distiller.student.get_weights()
     assert_close(two, one, 1e-4)
+
+
+def test_several_steps_a_call_on_two_replicas(two_devices, batches):
+    one = fit_batches(batches)
+    with two_devices.scope():
+        several = fit_batches(batches, steps_per_execution=4)
+    assert_close(several, one, 1e-4)
+    assert len(several[2]) == 2 * -(-batches.steps_per_epoch // 4)
+
+
+def test_xla_is_refused_on_two_replicas(two_devices):
+    with (
+        two_devices.scope(),
+        pytest.raises(ValueError, match="XLA cannot compile a step of 2 replicas"),
+    ):
+        distiller = make_distiller(tb.PredictionObjective())
+        distiller.compile(tb.PredictionObjective(), tb.adamw(1e-2), jit_compile=True)
 
 
 @pytest.mark.parametrize("stage", list(OBJECTIVES))

@@ -57,13 +57,20 @@ class Distiller(keras.Model):
 
         Raises:
             ValueError: If the objective needs a teacher and there is none, labels cannot be
-            compared, or `accumulation_steps` is less than 1.
+            compared, `accumulation_steps` is less than 1, or XLA shall compile for several
+            replicas.
         """
         if accumulation_steps < 1:
             raise ValueError(f"`accumulation_steps` is {accumulation_steps}, expected 1 or more.")
         if objective.needs_teacher and self.teacher is None:
             raise ValueError(
                 f"{type(objective).__name__} compares with a teacher, but the Distiller has none."
+            )
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if jit_compile and replicas > 1:
+            raise ValueError(
+                f"XLA cannot compile a step of {replicas} replicas, which sum over each other; "
+                "leave out `jit_compile` or take one device."
             )
         if "prediction_loss" in objective.weights:
             _check_labels(self.teacher, self.student)
@@ -249,11 +256,39 @@ class Distiller(keras.Model):
         totals = tf.unstack(self._sum_over_replicas(tf.stack(values)))
         for mean, total in zip(self._means, totals, strict=True):
             mean.update_state(total / tf.cast(tf.maximum(count, 1), tf.float32), count)
-        logs = {mean.name: mean.result() for mean in self._means}
-        if not _is_multi_worker(self.distribute_strategy):
-            return logs
-        # Keras reduces what workers report along an axis.
-        return {name: value[None] for name, value in logs.items()}
+        return {mean.name: mean.result() for mean in self._means}
+
+    def _make_function(self, step_function):
+        """The function of `steps_per_execution` steps, or as many as the data have left.
+
+        On several replicas Keras' own fails: it has them sum inside a conditional, and reduces what
+        workers report along an axis.
+        """
+        strategy, most = self.distribute_strategy, self.steps_per_execution
+        if strategy.num_replicas_in_sync == 1:
+            return super()._make_function(step_function)
+
+        def step(batch):
+            logs = strategy.run(step_function, args=(batch,))
+            # Every replica reports the same.
+            return {name: strategy.experimental_local_results(v)[0] for name, v in logs.items()}
+
+        def steps(iterator):
+            logs = step(iterator.get_next())
+            if most == 1:
+                return logs
+
+            def more(done, batch, _):
+                return tf.logical_and(done < most, batch.has_value())
+
+            def one_more(done, batch, _):
+                logs, done = step(batch.get_value()), done + 1
+                following = tf.cond(done < most, iterator.get_next_as_optional, lambda: batch)
+                return done, following, logs
+
+            return tf.while_loop(more, one_more, (1, iterator.get_next_as_optional(), logs))[2]
+
+        return steps if self.run_eagerly else tf.function(steps, reduce_retracing=True)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Does nothing: `prepare` has made every variable, inside the strategy's scope."""
@@ -306,11 +341,6 @@ def _add_up(compute, totals, parts):
 
 def _sum_each(terms):
     return {name: tf.reduce_sum(values) for name, values in terms.items()}
-
-
-def _is_multi_worker(strategy):
-    is_collective = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    return is_collective and strategy.extended._in_multi_worker_mode()
 
 
 def _dtype_name(value):

@@ -1,6 +1,7 @@
 """The part of a training program that is the same in every stage."""
 
 import contextlib
+import dataclasses
 import difflib
 import pathlib
 import signal
@@ -30,9 +31,15 @@ class TrainingRecord(RunRecord):
         return self.output / "logs" / stage if self.writes else None
 
     def start(self):
-        check_same_everywhere(self._strategy, self._settings, "settings")
+        check_same_everywhere(self._strategy, self._shared_settings(), "settings")
         super().start()
         wait_for_all(self._strategy)
+
+    def _shared_settings(self):
+        """What must be the same on all workers; where the data lie may differ."""
+        own = ("data_dir", "train", "dev", "test", "teacher", "output", "teacher_cache")
+        values = dataclasses.asdict(self._settings)
+        return {name: value for name, value in values.items() if name not in own}
 
     def finish_model(self, result):
         super().finish_model(result)
