@@ -37,7 +37,16 @@ class TrainingRecord(RunRecord):
 
     def _shared_settings(self):
         """What must be the same on all workers; where the data lie may differ."""
-        own = ("data_dir", "train", "dev", "test", "teacher", "output", "teacher_cache")
+        own = (
+            "data_dir",
+            "train",
+            "dev",
+            "test",
+            "teacher",
+            "vocabulary",
+            "output",
+            "teacher_cache",
+        )
         values = dataclasses.asdict(self._settings)
         return {name: value for name, value in values.items() if name not in own}
 
