@@ -118,7 +118,7 @@ def run_intermediate(settings, record, distiller, batches, projection_start):
         settings.optimizer(settings.intermediate_learning_rate),
         **settings.compile_options(),
     )
-    distiller.prepare(batches.epoch(0).element_spec[0])
+    distiller.prepare(batches.element_spec[0])
     if projection_start is not None:
         distiller.projection.set_affine(*projection_start)
     if settings.feature_cache_gb:

@@ -1,10 +1,5 @@
 """Two processes distil together; one is killed, both are started again."""
 
-import contextlib
-import json
-import os
-import socket
-import subprocess
 import sys
 import time
 
@@ -12,6 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import tiny
+from workers import two_workers
 
 pytestmark = pytest.mark.slow
 
@@ -20,31 +16,14 @@ SETTINGS = ("--intermediate-epochs", 6, "--prediction-epochs", 6, "--batch-size"
 SETTINGS += ("--checkpoint-steps", 3, "--deterministic", "--strategy", "multi-worker")
 
 
-@contextlib.contextmanager
-def two_workers(arguments):
-    """Starts the same command as the two workers of a job; gives their processes."""
-    with socket.socket() as one, socket.socket() as other:
-        for free in (one, other):
-            free.bind(("127.0.0.1", 0))
-        addresses = [f"127.0.0.1:{free.getsockname()[1]}" for free in (one, other)]
-    command = [sys.executable, "-m", "tinybert_tf.cli", *map(str, arguments)]
-    processes = []
-    for index in range(2):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        environment = os.environ | {"TF_CONFIG": json.dumps(task)}
-        processes.append(
-            subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        )
-    try:
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
+def job(arguments):
+    """Starts the same command as the two workers of a job."""
+    return two_workers([[sys.executable, "-m", "tinybert_tf.cli", *map(str, arguments)]] * 2)
 
 
 def finish(arguments):
     """Runs the job to its end."""
-    with two_workers(arguments) as processes:
+    with job(arguments) as processes:
         for process in processes:
             _, err = process.communicate(timeout=PATIENCE_SECONDS)
             assert process.returncode == 0, err
@@ -61,7 +40,7 @@ def run_undisturbed(distil, tmp_path_factory):
 def test_the_other_says_so_and_the_job_goes_on(distil, undisturbed, tmp_path, victim):
     folder = tmp_path / "student"
     arguments = distil(folder, *SETTINGS)
-    with two_workers(arguments) as processes:
+    with job(arguments) as processes:
         wait_for(folder / "state" / "prediction_stage.safetensors", processes)
         processes[victim].kill()
         _, err = processes[1 - victim].communicate(timeout=PATIENCE_SECONDS)

@@ -1,48 +1,28 @@
 """Two processes train as one does, and neither stays when the other is lost."""
 
-import contextlib
-import json
-import os
 import pathlib
 import runpy
 import signal
-import socket
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from workers import two_workers
 
 PROGRAM = pathlib.Path(__file__).with_name("train_as_worker.py")
 TRAINING = runpy.run_path(PROGRAM)
 PATIENCE_SECONDS = 600
 
 
-@contextlib.contextmanager
-def two_workers(folder, *cases):
-    """Starts the cases as the two workers of a job; gives their processes."""
-    with socket.socket() as one, socket.socket() as other:
-        for free in (one, other):
-            free.bind(("127.0.0.1", 0))
-        addresses = [f"127.0.0.1:{free.getsockname()[1]}" for free in (one, other)]
-    processes = []
-    for index in range(2):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        command = [sys.executable, PROGRAM, folder / f"{index}.npz", *cases]
-        environment = os.environ | {"TF_CONFIG": json.dumps(task)}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        processes.append(subprocess.Popen(command, env=environment, **pipes))
-    try:
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+def job(folder, *cases):
+    """Starts the cases as the two workers of a job."""
+    program = [sys.executable, PROGRAM]
+    return two_workers([[*program, folder / f"{index}.npz", *cases] for index in range(2)])
 
 
 def results_of_two(folder, *cases):
     """What each of two workers wrote."""
-    with two_workers(folder, *cases) as processes:
+    with job(folder, *cases) as processes:
         for process in processes:
             _, err = process.communicate(timeout=PATIENCE_SECONDS)
             assert process.returncode == 0, err
@@ -99,7 +79,7 @@ def test_in_every_way_of_training(tmp_path):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_lost_worker_ends_the_other(tmp_path, victim, how):
-    with two_workers(tmp_path, "without end") as processes:
+    with job(tmp_path, "without end") as processes:
         for process in processes:
             assert process.stdout.readline() == "training\n", process.communicate()[1]
         processes[victim].send_signal(how)

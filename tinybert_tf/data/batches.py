@@ -1,6 +1,7 @@
 """Batches of examples of about the same length, in an order that a seed decides."""
 
 import copy
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -80,6 +81,11 @@ class ExampleBatches:
         """Number of batches in an epoch."""
         return len(self._starts)
 
+    @functools.cached_property
+    def element_spec(self):
+        """`tf.TensorSpec` of what a batch holds, as in `epoch`."""
+        return self.epoch(0).element_spec
+
     def epoch(self, index, first_step=0):
         """Returns the batches of one epoch.
 
@@ -126,9 +132,7 @@ class ExampleBatches:
 
     def unshuffled(self):
         """Returns the same batches in the examples' own order, without a teacher."""
-        batches = copy.copy(self)
-        batches._seed = batches._teacher_cache = None
-        return batches
+        return self._copy(_seed=None, _teacher_cache=None)
 
     def with_teacher(self, cache):
         """Returns these batches with a teacher's outputs in `inputs["teacher"]`.
@@ -136,8 +140,12 @@ class ExampleBatches:
         Args:
             cache: `TeacherCache` of these batches, complete.
         """
+        return self._copy(_teacher_cache=cache)
+
+    def _copy(self, **changes):
         batches = copy.copy(self)
-        batches._teacher_cache = cache
+        vars(batches).update(changes)
+        vars(batches).pop("element_spec", None)
         return batches
 
     def order(self, epoch):

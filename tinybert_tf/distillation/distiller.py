@@ -144,7 +144,7 @@ class Distiller(keras.Model):
         verbose="auto",
         **kwargs,
     ):
-        self.prepare(_inputs_of(batches.epoch(0)))
+        self.prepare(_inputs_of(batches))
         callbacks = EpochCallbacks(
             callbacks,
             add_history=True,
@@ -182,7 +182,7 @@ class Distiller(keras.Model):
     def evaluate(self, x=None, *args, **kwargs):
         """As `keras.Model.evaluate`; `x` may also be `ExampleBatches`."""
         if x is not None:
-            self.prepare(_inputs_of(x.epoch(0) if hasattr(x, "epoch") else x))
+            self.prepare(_inputs_of(x))
         if hasattr(x, "epoch"):
             kwargs.setdefault("steps", x.steps_per_epoch)
             x = self._epoch(x, 0, 0)
@@ -295,7 +295,7 @@ class Distiller(keras.Model):
 
 
 def _inputs_of(data):
-    """The inputs of a dataset's elements, as specs, or of arrays."""
+    """The inputs of a dataset's or `ExampleBatches`' elements, as specs, or of arrays."""
     data = getattr(data, "element_spec", data)
     return data[0] if isinstance(data, (tuple, list)) else data
 

@@ -55,7 +55,7 @@ class TeacherCache:
 
     def __init__(self, folder, teacher, batches, outputs):
         self._teacher, self._batches = teacher, batches.unshuffled()
-        self._input_spec = _inputs(self._batches.epoch(0).element_spec)
+        self._input_spec = _inputs(self._batches.element_spec)
         longest = int(self._batches.padded_lengths[-1])
         specs = [self._output_spec(length) for length in (longest, longest - 1)]
         self._spec = specs[0]

@@ -45,6 +45,7 @@ class RunRecord:
     last time that it wrote the record.
 
     Attributes:
+        writes: bool, as it was given.
         result: dict of the finished run with these settings that is there already, else `None`.
 
     Raises:
@@ -54,7 +55,7 @@ class RunRecord:
     """
 
     def __init__(self, command, settings, writes=True):
-        self._start, self._writes, self._replaces = time.monotonic(), writes, False
+        self._start, self.writes, self._replaces = time.monotonic(), writes, False
         self._earlier = {"seconds": 0.0, "peak_memory_bytes": 0}
         self.result = None
         self._values = {
@@ -81,7 +82,7 @@ class RunRecord:
 
     def start(self):
         """Marks the run as running, after removing the one that it replaces."""
-        if self._replaces and self._writes and _is_folder(self.output):
+        if self._replaces and self.writes and _is_folder(self.output):
             self._write(status=_REPLACED)
             for path in self.output.iterdir():
                 if path.name != self._path.name:
@@ -101,14 +102,14 @@ class RunRecord:
 
     def finish_model(self, result):
         """As `finish`, for a model: the content of `best/` in the output becomes the model."""
-        if self._writes:
+        if self.writes:
             for path in sorted((self.output / "best").iterdir()):
                 with atomic_file(self.output / path.name) as temporary:
                     shutil.copyfile(path, temporary)
         return self.finish(result)
 
     def _write(self, **values):
-        if self.output is None or not self._writes:
+        if self.output is None or not self.writes:
             return
         seconds = self._earlier["seconds"] + time.monotonic() - self._start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -122,7 +123,7 @@ class RunRecord:
             temporary.write_text(text + "\n", encoding="utf-8")
 
     def _tidy(self):
-        if self._writes:
+        if self.writes:
             for path in _needed_no_more(self.output):
                 remove(path, ignore_errors=True)
 

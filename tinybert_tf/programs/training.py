@@ -16,15 +16,11 @@ class TrainingRecord(RunRecord):
 
     The others wait where they would read what is not yet written. Arguments are those of
     `RunRecord`, with `TrainingSettings`.
-
-    Attributes:
-        writes: bool, whether this process is the one that writes.
     """
 
     def __init__(self, command, settings):
         self._settings, self._strategy = settings, settings.make_strategy()
-        self.writes = is_chief(self._strategy)
-        super().__init__(command, settings, writes=self.writes)
+        super().__init__(command, settings, writes=is_chief(self._strategy))
 
     def log_folder(self, stage):
         """Where TensorBoard logs of a stage go, or `None` on a worker that writes nothing."""
@@ -77,7 +73,7 @@ def train_stage(settings, record, distiller, batches, stage, epochs, callbacks=(
     """
     from tinybert_tf import callbacks as cb
 
-    distiller.prepare(batches.epoch(0).element_spec[0])
+    distiller.prepare(batches.element_spec[0])
     backup = cb.TrainingBackup(
         record.output / "state" / f"{stage.replace(' ', '_')}.safetensors",
         settings.checkpoint_steps,
