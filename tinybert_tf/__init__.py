@@ -13,6 +13,8 @@ _PUBLIC = {
     "BertClassifier": "models",
     "BertConfig": "models",
     "BertEncoder": "models",
+    "BertSpanLabeler": "models",
+    "BertTokenClassifier": "models",
     "PRESETS": "models",
     "Vocabulary": "models",
     "load": "checkpoints",

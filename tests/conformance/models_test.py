@@ -8,7 +8,12 @@ import pytest
 import tensorflow as tf
 from random_models import as_arrays, random_inputs, randomized, tiny_config, tiny_vocabulary
 
-from tinybert_tf.models import BertClassifier, BertEncoder
+from tinybert_tf.models import (
+    BertClassifier,
+    BertEncoder,
+    BertSpanLabeler,
+    BertTokenClassifier,
+)
 
 CONFIG = tiny_config()
 MODELS = {
@@ -18,6 +23,12 @@ MODELS = {
         tiny_config(activation="relu"), "ab", head="tinybert_relu", **settings
     ),
     "regression": lambda **settings: BertClassifier(CONFIG, problem="regression", **settings),
+    "multilabel": lambda **settings: BertClassifier(
+        CONFIG, ("a", "b"), problem="multilabel", **settings
+    ),
+    "relu_pooler": lambda **settings: BertClassifier(tiny_config(pooler="relu"), "ab", **settings),
+    "spans": lambda **settings: BertSpanLabeler(CONFIG, **settings),
+    "tagging": lambda **settings: BertTokenClassifier(CONFIG, ("O", "B", "I"), **settings),
 }
 ATTRIBUTES = ("config", "vocabulary", "labels", "head", "problem", "name", "dtype_policy")
 RELATIVE_ERROR = {"float16": 0.02, "bfloat16": 0.15}
@@ -86,7 +97,7 @@ def test_every_weight_has_a_gradient(make):
     model = make()
     with tf.GradientTape() as tape:
         outputs = model(random_inputs(), training=True)
-        last = outputs.get("logits", outputs["pooled_output"])
+        last = outputs["logits" if "logits" in outputs else "pooled_output"]
         loss = tf.reduce_sum(last**2) + tf.reduce_sum(outputs["sequence_output"] ** 3)
     gradients = tape.gradient(loss, model.trainable_variables)
     assert [

@@ -3,6 +3,7 @@
 import dataclasses
 
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu")
+POOLERS = ("tanh", "relu", "none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,11 +23,13 @@ class BertConfig:
         attention_dropout: float in [0, 1), rate on attention probabilities.
         activation: "gelu" (exact, by erf), "gelu_tanh" (its approximation) or "relu".
         initializer_range: float, standard deviation of the initial weights.
+        pooler: "tanh", "relu" (DistilBERT's classifiers) or "none": the activation of the dense
+            layer on the first token's last hidden state, if there is one.
 
     Raises:
         ValueError: If a size is not a positive integer, `num_heads` does not divide `hidden_dim`, a
             dropout rate is outside [0, 1), the epsilon or the initial deviation outside (0, 1) or
-            the activation is unknown.
+            the activation or the pooler is unknown.
 
     Reference:
         Devlin et al. 2019, section 3 (BERT-base); Jiao et al. 2020, section 4.1 (TinyBERT-4, -6).
@@ -44,6 +47,7 @@ class BertConfig:
     attention_dropout: float = 0.1
     activation: str = "gelu"
     initializer_range: float = 0.02
+    pooler: str = "tanh"
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -60,10 +64,11 @@ class BertConfig:
             raise ValueError(
                 f"`hidden_dim` {self.hidden_dim} is not a multiple of `num_heads` {self.num_heads}."
             )
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"`activation` is {self.activation!r}, expected one of {', '.join(ACTIVATIONS)}."
-            )
+        for name, choices in (("activation", ACTIVATIONS), ("pooler", POOLERS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"`{name}` is {getattr(self, name)!r}, expected one of {', '.join(choices)}."
+                )
 
 
 PRESETS = {

@@ -31,7 +31,7 @@ class BertEncoder(keras.Model):
         1 float tensors `(batch, length, hidden_dim)`, the embedding output first;
         `attention_logits`: list of num_layers float tensors `(batch, num_heads, length, length)`,
         before softmax, the mask's -10000 added at padded keys; `sequence_output`: the last hidden
-        state; `pooled_output`: float tensor `(batch, hidden_dim)`.
+        state; `pooled_output`: float tensor `(batch, hidden_dim)`, if it has a pooler.
 
     Raises:
         ValueError: If the vocabulary is larger than the config says; in a call, if `length` is
@@ -55,15 +55,15 @@ class BertEncoder(keras.Model):
             EncoderLayer(config, dtype=self.dtype_policy, name=f"layer_{number}")
             for number in range(1, config.num_layers + 1)
         ]
-        self.pooler = bert_dense(
-            config,
-            config.hidden_dim,
-            config.hidden_dim,
-            activation="tanh",
-            dtype=self.dtype_policy,
-            name="pooler",
-        )
+        self.pooler = self._make_pooler()
         self.built = True
+
+    def _make_pooler(self):
+        if self.config.pooler == "none":
+            return None
+        width, activation = self.config.hidden_dim, self.config.pooler
+        settings = {"activation": activation, "dtype": self.dtype_policy, "name": "pooler"}
+        return bert_dense(self.config, width, width, **settings)
 
     def call(self, inputs, training=None):
         mask = ops.cast(inputs["padding_mask"], self.compute_dtype)
@@ -75,12 +75,23 @@ class BertEncoder(keras.Model):
             hidden, logits = layer(hidden, mask_bias, training=training)
             hidden_states.append(hidden)
             attention_logits.append(logits)
-        return {
+        outputs = {
             "hidden_states": hidden_states,
             "attention_logits": attention_logits,
             "sequence_output": hidden,
-            "pooled_output": self.pooler(hidden[:, 0]),
         }
+        if self.pooler is not None:
+            outputs["pooled_output"] = self.pooler(hidden[:, 0])
+        return outputs
+
+    def copy_weights(self, encoder):
+        """Takes over the weights of an encoder of the same shape; the pooler's if both have one."""
+        parts = [(self.embeddings, encoder.embeddings)]
+        parts += zip(self.encoder_layers, encoder.encoder_layers, strict=True)
+        if self.pooler is not None and encoder.pooler is not None:
+            parts.append((self.pooler, encoder.pooler))
+        for own, other in parts:
+            own.set_weights(other.get_weights())
 
     @classmethod
     def from_preset(cls, name, vocabulary=None, dtype=None):
