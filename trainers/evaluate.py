@@ -23,20 +23,21 @@ def run(settings):
     """Measures; returns the task's metrics."""
     record = RunRecord("evaluate", settings)
 
-    from tinybert_tf.evaluation import task_metrics
-    from tinybert_tf.programs.answers import answers
+    from tinybert_tf.evaluation import split_parts, task_metrics
+    from tinybert_tf.programs.answers import ask
 
-    task = settings.load_task()
-    examples = task.examples(settings.split)
-    outputs, labels = answers(settings.model, examples, task.max_length)
-    return record.finish(
-        {
-            "model": settings.model,
-            "split": settings.split,
-            "num_examples": len(examples),
-            **task_metrics(task, examples.labels, outputs, labels),
-        }
-    )
+    task, metrics = settings.load_task(), {}
+    for prefix, split in split_parts(task, settings.split).items():
+        examples = task.examples(split)
+        found = ask(settings.model, examples, task.max_length)
+        if found.problem != task.problem:
+            raise ValueError(
+                f"{settings.model} is for {found.problem}, but {task.name} is {task.problem}."
+            )
+        measured = task_metrics(task, examples.labels, found.outputs, found.labels, found.rows)
+        metrics |= {f"{prefix}num_examples": len(examples)}
+        metrics |= {f"{prefix}{name}": value for name, value in measured.items()}
+    return record.finish({"model": settings.model, "split": settings.split, **metrics})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import dataclasses
 
 from tinybert_tf.programs.precision import TRAINED, check_dtype
 from tinybert_tf.programs.settings import TrainingSettings, setting
-from tinybert_tf.programs.training import TrainingRecord, is_folder, train_stage
+from tinybert_tf.programs.training import TrainingRecord, is_folder, task_head, train_stage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,12 +77,12 @@ def make_model(settings, task):
     """The model to fine-tune: a folder's encoder, or a preset's, under a head for the task."""
     import tinybert_tf as tb
 
-    head = {"labels": task.labels, "problem": task.problem, "head": settings.head}
+    head_class, head = task_head(settings, task)
     head["dtype"] = TRAINED[settings.dtype]
     if is_folder(settings.teacher):
-        return tb.BertClassifier.from_encoder(tb.load(settings.teacher), **head)
+        return head_class.from_encoder(tb.load(settings.teacher), **head)
     vocabulary = tb.Vocabulary.from_file(settings.vocabulary)
-    return tb.BertClassifier.from_preset(settings.teacher, vocabulary=vocabulary, **head)
+    return head_class.from_preset(settings.teacher, vocabulary=vocabulary, **head)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,21 @@
-"""Predicts a label for each text of a file, with a model folder or a .tflite file.
+"""Predicts with a model folder or a .tflite file, for the texts of a file or of a task.
 
     tinybert-tf predict --model sst2.tflite --input reviews.tsv --output predictions.tsv
+    tinybert-tf predict --model runs/mnli --task mnli --data-dir glue --split test_mismatched \\
+        --output submission/MNLI-mm.tsv
 
-The input has a header line and a text column. The output has one line a text: the label and the
-probability of each label; for regression the score.
+What is written follows from what the model is for. Classes: one line a text, the label and the
+probability of each label; several labels at once: those that hold, and the probabilities; a score.
+Of a task: the lines that the GLUE server takes, `index` and `prediction`. Spans: the input is
+SQuAD's JSON, the output the JSON that its evaluation takes, from question id to answer. Tags: a
+word and its tag a line, a blank line after each text.
 """
 
 import csv
 import dataclasses
+import json
+import pathlib
+import typing
 
 from tinybert_tf.atomic import atomic_file
 from tinybert_tf.programs.run_record import RunRecord
@@ -18,48 +26,121 @@ from tinybert_tf.programs.settings import Settings, setting
 class PredictSettings(Settings):
     """Settings of `predict`."""
 
+    json_is_record: typing.ClassVar[bool] = False
+
     model: str = setting(help="model folder or .tflite file")
-    input: str = setting(help="texts, .tsv or .csv with a header line, also .gz")
-    output: str = setting(help=".tsv file to write")
+    input: str | None = setting(
+        None, "texts: .tsv or .csv with a header line, SQuAD's JSON, or words and tags; also .gz"
+    )
+    task: str | None = setting(None, "name of a task, instead of --input")
+    data_dir: str | None = setting(None, "the task's folder, or the one above it")
+    split: str = setting("test", "of the task")
+    output: str = setting(help="file to write: .json for spans, else .tsv")
     text_column: str = setting("sentence", "column that holds the text")
     text_pair_column: str | None = setting(None, "column that holds the second text of a pair")
-    max_length: int = setting(128, "most word-pieces of a text")
+    max_length: int | None = setting(
+        None, "most word-pieces of a text; the task's own or what the model takes if unset"
+    )
     overwrite: bool = setting(False, "replace the predictions that are there")
 
     def check(self):
-        if not self.output.endswith(".tsv"):
-            raise ValueError(f"--output is {self.output}, expected a name that ends in .tsv.")
+        super().check()
+        if not self.output.endswith((".tsv", ".json")):
+            raise ValueError(
+                f"--output is {self.output}, expected a name that ends in .tsv or .json."
+            )
+        if (self.input is None) == (self.task is None):
+            raise ValueError("Give either --input, a file, or --task, the name of a task.")
+        if self.task:
+            self.load_task()
+
+    def load_task(self):
+        """The `Task` that the settings name, or `None`."""
+        from tinybert_tf import data
+
+        return self.task and data.task(self.task, self.data_dir)
 
 
 def run(settings):
     """Predicts; returns how many texts there were."""
     record = RunRecord("predict", settings)
 
-    from tinybert_tf.data import read_examples
-    from tinybert_tf.programs.answers import answers
+    from tinybert_tf.programs.answers import ask
 
-    examples = read_examples(
-        settings.input,
-        text_column=settings.text_column,
-        text_pair_column=settings.text_pair_column,
-        label_column=None,
-    )
-    outputs, labels = answers(settings.model, examples, settings.max_length)
+    task = settings.load_task()
+    examples = task.examples(settings.split) if task else read_input(settings)
+    found = ask(settings.model, examples, settings.max_length or (task and task.max_length))
+    write = FORMATS.get(found.problem) or (write_submission if task else write_outputs)
+    kind = ".json" if write is write_answers else ".tsv"
+    if not settings.output.endswith(kind):
+        raise ValueError(f"--output is {settings.output}, expected a name that ends in {kind}.")
     record.start()
     with atomic_file(settings.output) as temporary:
-        write_predictions(temporary, outputs, labels)
+        write(temporary, examples, found, task)
     return record.finish({"output": settings.output, "num_examples": len(examples)})
 
 
-def write_predictions(path, outputs, labels):
-    """Writes a line for each row of outputs: its label and its numbers."""
+def read_input(settings):
+    """The examples of `input`: questions, words or texts, by the file's ending."""
+    from tinybert_tf import data
+
+    name = pathlib.Path(settings.input).name.removesuffix(".gz")
+    if name.endswith(".json"):
+        return data.read_squad(settings.input)
+    if name.endswith((".conll", ".txt")):
+        return data.read_tags(settings.input)
+    columns = {"text_column": settings.text_column, "text_pair_column": settings.text_pair_column}
+    return data.read_examples(settings.input, **columns)
+
+
+def write_outputs(path, examples, found, task):
+    """A line for each text: its label or labels, and its numbers."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        named = len(labels) > 1
-        writer.writerow(["label", *labels] if named else labels)
-        for row in outputs:
+        named = found.problem != "regression"
+        writer.writerow(["label", *found.labels] if named else found.labels)
+        for answer, row in zip(found.answers(), found.outputs, strict=True):
             numbers = [f"{value:.6f}" for value in row]
-            writer.writerow([labels[row.argmax()], *numbers] if named else numbers)
+            label = ",".join(answer) if found.problem == "multilabel" else answer
+            writer.writerow([label, *numbers] if named else numbers)
+
+
+def write_submission(path, examples, found, task):
+    """A line for each text as the GLUE server takes it: its number and its label or score."""
+    from tinybert_tf.data import TASKS
+    from tinybert_tf.models.label_names import match_labels
+
+    cells = {}
+    if found.problem == "classification":
+        source = TASKS[task.name]
+        places = match_labels(task.labels, found.labels)
+        written = source.cells or source.labels
+        cells = {found.labels[place]: cell for place, cell in zip(places, written, strict=True)}
+    lines = [
+        f"{number}\t{cells[answer] if cells else f'{answer:.3f}'}\n"
+        for number, answer in enumerate(found.answers())
+    ]
+    pathlib.Path(path).write_text("index\tprediction\n" + "".join(lines), encoding="utf-8")
+
+
+def write_answers(path, examples, found, task):
+    """SQuAD's predictions: an object from question id to answer."""
+    allowed = task.allows_no_answer if task else not all(examples.labels or [True])
+    answers = dict(zip(examples.ids, found.answers(allowed), strict=True))
+    text = json.dumps(answers, ensure_ascii=False, indent=0)
+    pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def write_tags(path, examples, found, task):
+    """A word and its tag a line, a blank line after each text."""
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for text, tags in zip(examples.texts, found.answers(), strict=True):
+            words = text.split(" ") if text else []
+            file.writelines(f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True))
+            file.write("\n")
+
+
+FORMATS = {"spans": write_answers, "tagging": write_tags}
 
 
 if __name__ == "__main__":

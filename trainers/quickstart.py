@@ -168,14 +168,14 @@ def measure(files):
 def answer_all(settings, files):
     """What each file answers to the test sentences, by name, and the labels of the columns."""
     from tinybert_tf import data
-    from tinybert_tf.programs.answers import answers
+    from tinybert_tf.programs.answers import ask
 
     task = data.task("snips", settings.data_dir)
     found = {
-        name: answers(path, task.examples("test"), task.max_length) for name, path in files.items()
+        name: ask(path, task.examples("test"), task.max_length) for name, path in files.items()
     }
-    labels = next(iter(found.values()))[1]
-    return {name: outputs for name, (outputs, _) in found.items()}, labels
+    labels = next(iter(found.values())).labels
+    return {name: answered.outputs for name, answered in found.items()}, labels
 
 
 def compare(settings, outputs, labels, benchmarks):

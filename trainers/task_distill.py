@@ -13,7 +13,13 @@ import pathlib
 
 from tinybert_tf.programs.precision import FROZEN, TRAINED, check_dtype, frozen_dtype
 from tinybert_tf.programs.settings import TrainingSettings, setting
-from tinybert_tf.programs.training import TrainingRecord, cache_teacher, is_folder, train_stage
+from tinybert_tf.programs.training import (
+    TrainingRecord,
+    cache_teacher,
+    is_folder,
+    task_head,
+    train_stage,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +49,11 @@ class TaskDistillSettings(TrainingSettings):
     )
     student_dtype: str = setting(
         "float32", "to compute in: float32, bfloat16 or float16; variables stay float32"
+    )
+    attention_weight: float = setting(1.0, "weight of the attention losses; 0 leaves them out")
+    full_schedule: bool = setting(False, "the paper's passes for the task instead of those above")
+    allow_weak_teacher: bool = setting(
+        False, "go on with a teacher that is no better than guessing", compared=False
     )
     teacher_cache: str | None = setting(
         None,
@@ -74,10 +85,28 @@ class TaskDistillSettings(TrainingSettings):
         prediction_objective(self, self.problem)
         self.optimizer(self.intermediate_learning_rate)
         self.optimizer(self.prediction_learning_rate, self.prediction_epochs)
+        self.scheduled()
+
+    def scheduled(self):
+        """These settings, with the paper's passes for the task if `full_schedule` asks for them."""
+        if not self.full_schedule:
+            return self
+        schedule = self.load_task().schedule
+        if schedule is None:
+            raise ValueError(
+                f"The paper has no schedule for {self.task or 'files of your own'}; give "
+                "--intermediate-epochs and --prediction-epochs instead of --full-schedule."
+            )
+        return dataclasses.replace(
+            self,
+            intermediate_epochs=schedule.intermediate_epochs,
+            prediction_epochs=schedule.prediction_epochs,
+        )
 
 
 def run(settings):
     """Distils; returns dev metrics of teacher and student and the logs of both stages."""
+    settings = settings.scheduled()
     record = TrainingRecord("task-distill", settings)
     if record.result is not None:
         return record.result
@@ -88,10 +117,10 @@ def run(settings):
     task = settings.load_task()
     with strategy.scope():
         teacher = load_teacher(settings)
-        student, projection_start = make_student(settings, teacher)
+        student, projection_start = make_student(settings, teacher, task)
         batches = settings.train_batches(task, student)
         distiller = tb.Distiller(teacher, student)
-        teacher_dev = tb.callbacks.DistillationMonitor(task=task).measure_teacher(teacher)
+        teacher_dev = measure_teacher(settings, teacher, task)
         record.start()
         intermediate = run_intermediate(settings, record, distiller, batches, projection_start)
         prediction, best = run_prediction(settings, record, distiller, batches, task)
@@ -180,23 +209,42 @@ def load_teacher(settings):
     return teacher
 
 
-def make_student(settings, teacher):
-    """The student with the teacher's labels, and where its projection should start (or `None`)."""
+def measure_teacher(settings, teacher, task):
+    """The teacher's dev metrics; raises ValueError if they are at chance and may not be."""
+    from tinybert_tf.evaluation import evaluate, weakness
+
+    task.check_model(teacher)
+    metrics = evaluate(teacher, task)
+    complaint = weakness(task, metrics)
+    if complaint and settings.prediction_weight and not settings.allow_weak_teacher:
+        raise ValueError(f"{complaint} --allow-weak-teacher goes on all the same.")
+    return metrics
+
+
+def make_student(settings, teacher, task):
+    """The student with the task's labels, and where its projection should start (or `None`)."""
     import tinybert_tf as tb
 
-    head = {"labels": teacher.labels, "problem": teacher.problem}
-    dtype = TRAINED[settings.student_dtype]
+    head_class, head = task_head(settings, task)
+    head["dtype"] = TRAINED[settings.student_dtype]
     if is_folder(settings.student):
-        student = tb.load(settings.student, dtype=dtype)
-        if getattr(student, "labels", None) != teacher.labels:
-            student = tb.BertClassifier.from_encoder(student, **head)
+        student = tb.load(settings.student, dtype=head["dtype"])
+        if not fits(student, task):
+            student = head_class.from_encoder(student, **head)
         return student, None
-    student = tb.BertClassifier.from_preset(
-        settings.student, vocabulary=teacher.vocabulary, head=settings.head, dtype=dtype, **head
-    )
+    student = head_class.from_preset(settings.student, vocabulary=teacher.vocabulary, **head)
     if settings.initialize == "random":
         return student, None
     return student, tb.initialize_from_teacher_pca(student, teacher)
+
+
+def fits(model, task):
+    """Whether a model has a head for the task's labels, in whatever order."""
+    try:
+        task.check_model(model)
+    except ValueError:
+        return False
+    return True
 
 
 def intermediate_objective(settings):
@@ -207,7 +255,12 @@ def intermediate_objective(settings):
     layers = mapping.split(",")
     if all(layer.strip().isdigit() for layer in layers):
         mapping = [int(layer) for layer in layers]
-    return tb.IntermediateObjective(mapping, settings.projection, compat=settings.compat)
+    return tb.IntermediateObjective(
+        mapping,
+        settings.projection,
+        attention_weight=settings.attention_weight,
+        compat=settings.compat,
+    )
 
 
 def prediction_objective(settings, problem):

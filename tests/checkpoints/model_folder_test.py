@@ -10,7 +10,8 @@ import safetensors.numpy
 from random_models import as_arrays, random_inputs, randomized, tiny_config, tiny_vocabulary
 
 from tinybert_tf import checkpoints
-from tinybert_tf.models import BertClassifier, BertEncoder
+from tinybert_tf.checkpoints import Checkpoint, model_folder
+from tinybert_tf.models import BertClassifier, BertEncoder, BertSpanLabeler, BertTokenClassifier
 
 LABELS = ("schlecht", "so là là", "gut")
 MODELS = {
@@ -22,6 +23,12 @@ MODELS = {
     "regression": lambda **settings: BertClassifier(
         tiny_config(activation="relu"), problem="regression", **settings
     ),
+    "multilabel": lambda **settings: BertClassifier(
+        tiny_config(pooler="relu"), LABELS, problem="multilabel", **settings
+    ),
+    "spans": lambda **settings: BertSpanLabeler(tiny_config(), **settings),
+    "tags": lambda **settings: BertTokenClassifier(tiny_config(), LABELS, **settings),
+    "without a pooler": lambda **settings: BertEncoder(tiny_config(pooler="none"), **settings),
 }
 
 
@@ -161,6 +168,7 @@ def test_config_that_is_none(folder, content, message):
     ("changes", "message"),
     [
         ({"model_type": "roberta"}, "`model_type` is 'roberta', expected \"bert\""),
+        ({"model_type": None}, '`model_type` is None, expected "bert" or "distilbert"'),
         ({"position_embedding_type": "relative_key"}, "only absolute positions are supported"),
         ({"hidden_act": "silu"}, "`hidden_act` is 'silu', expected one of gelu, gelu_new"),
         ({"hidden_act": ["gelu"]}, r"`hidden_act` is \['gelu'\], expected one of"),
@@ -171,7 +179,8 @@ def test_config_that_is_none(folder, content, message):
         ({"hidden_dropout_prob": None}, "not supported between instances"),
         ({"layer_norm_eps": -1}, "`layer_norm_epsilon` is -1, expected 0 < value < 1"),
         ({"head": "pooled"}, "`head` is 'pooled', expected one of bert, tinybert_relu"),
-        ({"problem_type": "multi_label_classification"}, "`problem_type` is 'multi_label_classif"),
+        ({"problem_type": "ranking"}, "`problem_type` is 'ranking', expected one of single_label"),
+        ({"pooler": "max"}, "`pooler` is 'max', expected one of tanh, relu, none"),
         ({"problem_type": "regression"}, "but regression has one output"),
         ({"id2label": ["a", "b", "c"]}, r"`id2label` is \['a', 'b', 'c'\], expected an object"),
         ({"id2label": {"0": "a", "1": "b"}}, "names the outputs 0, 1, but .* have 3 outputs"),
@@ -225,6 +234,17 @@ def test_tensors_that_do_not_fit(folder, name, change, message):
         tensors[name] = np.ascontiguousarray(changed)
     safetensors.numpy.save_file(tensors, path)
     with pytest.raises(ValueError, match=rf"model/model\.safetensors: {message.format(name)}"):
+        checkpoints.load(folder)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 16), (10**12, 0), (3,), (3, 16, 1)])
+def test_classifier_of_absurd_shape(folder, shape):
+    path = folder / "model.safetensors"
+    tensors = safetensors.numpy.load_file(path)
+    tensors["classifier.weight"] = np.zeros(shape, np.float32)
+    safetensors.numpy.save_file(tensors, path)
+    edit_config(folder, id2label=...)
+    with pytest.raises(ValueError, match=r"`labels` are \(\)|classifier\.weight has shape"):
         checkpoints.load(folder)
 
 
@@ -292,3 +312,27 @@ def test_saving_that_fails_leaves_the_old_folder(saved, folder, monkeypatch, ste
         checkpoints.save(saved["encoder"][0], folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_checkpoint_of_any_source_becomes_a_model(saved, folder):
+    model = saved["bert"][0]
+    checkpoint = checkpoints.read_checkpoint(str(folder))
+    assert checkpoint.weights_source.endswith("model.safetensors")
+    values, tensors = checkpoint.values, checkpoint.tensors
+    built = checkpoints.build_model(Checkpoint("memory", values, tensors), dtype="float64")
+    assert (built.vocabulary, built.dtype) == (None, "float64")
+    np.testing.assert_array_equal(built.classifier.kernel, model.classifier.kernel)
+    with pytest.raises(ValueError, match="memory: lacks the tensor embeddings.word_embeddings"):
+        checkpoints.build_model(Checkpoint("memory", values, {}))
+
+
+def test_first_format_that_recognises_a_path_reads_it(saved, folder, monkeypatch):
+    tiny = checkpoints.read_checkpoint(saved["encoder"][1])
+    formats = {
+        "none": (lambda path: False, None),
+        "file": (lambda path: path.name == "model.safetensors", lambda path: tiny),
+    }
+    monkeypatch.setattr(model_folder, "FORMATS", formats)
+    assert_same_outputs(checkpoints.load(folder / "model.safetensors"), saved["encoder"][0])
+    with pytest.raises(ValueError, match="config.json: not a model .* one of none, file"):
+        checkpoints.load(folder / "config.json")

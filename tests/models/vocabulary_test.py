@@ -76,3 +76,13 @@ def test_not_utf8(tmp_path):
     path.write_bytes(b"[PAD]\n\xff\n")
     with pytest.raises(ValueError, match="vocab.txt is not UTF-8 at byte 6"):
         Vocabulary.from_file(path)
+
+
+@pytest.mark.parametrize(
+    ("token", "lower_case"),
+    [("é", True), ("ß", True), ("中", True), ("[MASK]", True), ("<T>", True), ("##É", False)],
+)
+def test_case_is_seen_in_the_tokens(tmp_path, token, lower_case):
+    path = written(tmp_path, (*TOKENS, token))
+    assert Vocabulary.from_file(path).lower_case is lower_case
+    assert Vocabulary.from_file(path, not lower_case).lower_case is not lower_case

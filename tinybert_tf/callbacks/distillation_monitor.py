@@ -4,10 +4,9 @@ import math
 import warnings
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from tinybert_tf.evaluation import evaluate
+from tinybert_tf.evaluation import evaluate, weakness
 
 
 class DistillationMonitor(keras.callbacks.Callback):
@@ -23,27 +22,23 @@ class DistillationMonitor(keras.callbacks.Callback):
 
     Attributes:
         teacher_metrics: dict of the teacher's dev metrics, or `None`.
+        teacher_weakness: str, why the student should not learn from it, or `None`.
     """
 
     def __init__(self, log_dir=None, task=None):
         super().__init__()
         self._writer = None if log_dir is None else tf.summary.create_file_writer(str(log_dir))
         self._task = task
-        self.teacher_metrics = None
+        self.teacher_metrics = self.teacher_weakness = None
         self._warned = set()
 
     def measure_teacher(self, teacher):
         """Returns a teacher's dev metrics, measured once; warns if they are at chance."""
         if self.teacher_metrics is None:
             self.teacher_metrics = evaluate(teacher, self._task)
-            metric = self._task.metrics[0]
-            value, chance = self.teacher_metrics[metric], chance_level(self._task)
-            if value <= chance + 0.02:
-                self._warn(
-                    f"The teacher's dev {metric} is {value:.3f}, and guessing gives {chance:.3f}: "
-                    "the student would learn noise. Fine-tune the teacher on this task first, and "
-                    "check that its labels mean the same as the data's."
-                )
+            self.teacher_weakness = weakness(self._task, self.teacher_metrics)
+            if self.teacher_weakness:
+                self._warn(self.teacher_weakness)
         return self.teacher_metrics
 
     def on_train_begin(self, logs=None):
@@ -77,12 +72,3 @@ class DistillationMonitor(keras.callbacks.Callback):
         if message not in self._warned:
             self._warned.add(message)
             warnings.warn(message, stacklevel=2)
-
-
-def chance_level(task, split="dev"):
-    """What guessing gives in the task's first metric: the share of the commonest class, or 0."""
-    labels = task.examples(split).labels
-    if task.problem == "regression":
-        return 0.0
-    _, counts = np.unique(labels, return_counts=True)
-    return float(counts.max() / counts.sum())

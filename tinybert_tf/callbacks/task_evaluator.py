@@ -2,7 +2,7 @@
 
 import keras
 
-from tinybert_tf.evaluation import Predictor, task_metrics
+from tinybert_tf.evaluation import Evaluator
 
 
 class TaskEvaluator(keras.callbacks.Callback):
@@ -19,13 +19,7 @@ class TaskEvaluator(keras.callbacks.Callback):
         self._task = task
 
     def on_train_begin(self, logs=None):
-        student = self.model.student
-        self._predictor = Predictor(student)
-        self._batches = self._task.dev(student)
-        self._labels = self._task.examples("dev").labels
+        self._evaluate = Evaluator(self.model.student, self._task)
 
     def on_epoch_end(self, epoch, logs=None):
-        student = self.model.student
-        logits = self._predictor(self._batches)
-        metrics = task_metrics(self._task, self._labels, logits, student.labels)
-        logs.update({f"dev_{name}": value for name, value in metrics.items()})
+        logs.update({f"dev_{name}": value for name, value in self._evaluate().items()})

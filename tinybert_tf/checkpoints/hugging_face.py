@@ -2,7 +2,13 @@
 
 import dataclasses
 
-from tinybert_tf.models import BertClassifier, BertConfig
+from tinybert_tf.models import (
+    BertClassifier,
+    BertConfig,
+    BertEncoder,
+    BertSpanLabeler,
+    BertTokenClassifier,
+)
 
 # config.json key: field of BertConfig
 CONFIG_KEYS = {
@@ -26,7 +32,17 @@ _ACTIVATIONS = {
     "relu": "relu",
 }
 # config.json's problem_type: ours
-_PROBLEMS = {"single_label_classification": "classification", "regression": "regression"}
+_PROBLEMS = {
+    "single_label_classification": "classification",
+    "multi_label_classification": "multilabel",
+    "regression": "regression",
+}
+# Class of ours: (what transformers' class ends in, its dense layer)
+_HEADS = {
+    BertClassifier: ("ForSequenceClassification", "classifier"),
+    BertTokenClassifier: ("ForTokenClassification", "classifier"),
+    BertSpanLabeler: ("ForQuestionAnswering", "qa_outputs"),
+}
 _SIZES = ("vocab_size", "num_hidden_layers", "hidden_size", "num_attention_heads")
 _SIZES += ("intermediate_size", "max_position_embeddings", "type_vocab_size")
 
@@ -44,8 +60,6 @@ def read_config(values, source):
     Raises:
         ValueError: If it is not a BERT, a size is missing or a value makes no sense.
     """
-    if values.get("model_type", "bert") != "bert":
-        raise ValueError(f'{source}: `model_type` is {values["model_type"]!r}, expected "bert".')
     if values.get("position_embedding_type", "absolute") != "absolute":
         raise ValueError(
             f"{source}: `position_embedding_type` is {values['position_embedding_type']!r}; "
@@ -61,6 +75,7 @@ def read_config(values, source):
             f"{source}: `hidden_act` is {activation!r}, expected one of {', '.join(_ACTIVATIONS)}."
         )
     fields["activation"] = _ACTIVATIONS[activation]
+    fields["pooler"] = values.get("pooler", "tanh")
     try:
         return BertConfig(**fields)
     except (TypeError, ValueError) as error:
@@ -68,40 +83,86 @@ def read_config(values, source):
 
 
 def write_config(model):
-    """The content of config.json for a `BertEncoder` or `BertClassifier`, as a dict."""
+    """The content of config.json for a `BertEncoder` or a model with a head, as a dict.
+
+    Note:
+        `head` and `pooler` are keys of ours, which other programs overlook: in transformers a
+        classifier with the head "tinybert_relu" or the pooler "relu" gives other logits.
+    """
     fields = dataclasses.asdict(model.config)
     fields["activation"] = {"gelu_tanh": "gelu_new"}.get(fields["activation"], fields["activation"])
-    values = {"model_type": "bert", "architectures": ["BertModel"]}
+    values = {"model_type": "bert", "architectures": [architecture(type(model))]}
     values["pad_token_id"] = model.vocabulary.pad_id if model.vocabulary else 0
     values |= {key: fields[field] for key, field in CONFIG_KEYS.items()}
-    if isinstance(model, BertClassifier):
-        values["architectures"] = ["BertForSequenceClassification"]
+    if fields["pooler"] != "tanh":
+        values["pooler"] = fields["pooler"]
+    if isinstance(model, BertClassifier | BertTokenClassifier):
         values["id2label"] = {str(index): label for index, label in enumerate(model.labels)}
         values["label2id"] = {label: index for index, label in enumerate(model.labels)}
-        values["problem_type"] = {problem: kind for kind, problem in _PROBLEMS.items()}[
-            model.problem
-        ]
-        values["head"] = model.head
+    if isinstance(model, BertClassifier):
+        kinds = {problem: kind for kind, problem in _PROBLEMS.items()}
+        values |= {"problem_type": kinds[model.problem], "head": model.head}
     return values
 
 
-def read_head(values, num_labels, source):
-    """The head that a config.json describes.
+def architecture(model_class):
+    """The name of transformers' class for one of ours."""
+    return "BertModel" if model_class is BertEncoder else f"Bert{_HEADS[model_class][0]}"
+
+
+def head_tensors(model_class):
+    """Bare names of the tensors without which a model is not one of this class."""
+    names = [f"{dense}.weight" for kind, (_, dense) in _HEADS.items() if kind is model_class]
+    return names + ["pooler.dense.weight"] * (model_class is BertClassifier)
+
+
+def read_class(values, tensors):
+    """The class of the model that a checkpoint holds.
 
     Args:
         values: dict, the parsed config.json.
-        num_labels: int, rows of the classifier's weights.
+        tensors: dict of bare name to array.
+
+    Returns:
+        The class whose head `architectures` names; where it names none of them, the one whose
+        tensors are there: `BertEncoder` where there are none.
+    """
+    architectures = values.get("architectures")
+    architectures = architectures if isinstance(architectures, list) else []
+    for model_class, (ending, _) in _HEADS.items():
+        if any(str(name).endswith(ending) for name in architectures):
+            return model_class
+    for model_class, (_, dense) in _HEADS.items():
+        if f"{dense}.weight" in tensors:
+            return model_class
+    return BertEncoder
+
+
+def read_head(model_class, config, values, tensors, source):
+    """What the constructor of a model needs beside a config.
+
+    Args:
+        model_class: class, what `read_class` found.
+        config: `BertConfig`.
+        values: dict, the parsed config.json.
+        tensors: dict of bare name to array.
         source: str, the file's name for messages.
 
     Returns:
-        Dict of `labels`, `head` and `problem`, arguments of `BertClassifier`. Labels are `LABEL_0`,
-        ... where the file names none, a score's "score". One output without a `problem_type` is a
-        score, as in transformers.
+        Dict of arguments. Labels are `LABEL_0`, ... where the file names none, a score's "score".
+        One output without a `problem_type` is a score, as in transformers.
 
     Raises:
         ValueError: If the names do not number the classifier's outputs, or it is of a kind that is
             not known here.
     """
+    if model_class not in (BertClassifier, BertTokenClassifier):
+        return {}
+    # By its size, which the file bounds: of shape (10**12, 0) it would have as many outputs.
+    num_labels = tensors["classifier.weight"].size // config.hidden_dim
+    labels = _read_labels(values, num_labels, source)
+    if model_class is BertTokenClassifier:
+        return {"labels": labels}
     kind = values.get("problem_type") or (
         "regression" if num_labels == 1 else "single_label_classification"
     )
@@ -109,14 +170,9 @@ def read_head(values, num_labels, source):
         raise ValueError(
             f"{source}: `problem_type` is {kind!r}, expected one of {', '.join(_PROBLEMS)}."
         )
-    labels = _read_labels(values, num_labels, source)
     if kind == "regression" and labels == ("LABEL_0",):
         labels = ("score",)
-    return {
-        "labels": labels,
-        "head": values.get("head", "bert"),
-        "problem": _PROBLEMS[kind],
-    }
+    return {"labels": labels, "head": values.get("head", "bert"), "problem": _PROBLEMS[kind]}
 
 
 def _read_labels(values, num_labels, source):
@@ -144,8 +200,9 @@ def encoder_variables(encoder):
         "embeddings.position_embeddings.weight": table.position_embedding,
         "embeddings.token_type_embeddings.weight": table.segment_embedding.embeddings,
         **_norm("embeddings.LayerNorm", table.layer_norm),
-        **_dense("pooler.dense", encoder.pooler),
     }
+    if encoder.pooler is not None:
+        names |= _dense("pooler.dense", encoder.pooler)
     for index, layer in enumerate(encoder.encoder_layers):
         prefix, attention = f"encoder.layer.{index}", layer.attention
         names |= {
@@ -162,11 +219,11 @@ def encoder_variables(encoder):
 
 
 def model_variables(model):
-    """Every variable of a `BertEncoder` or `BertClassifier` under its full Hugging Face name."""
-    if not isinstance(model, BertClassifier):
+    """Every variable of a `BertEncoder` or a model with a head under its full Hugging Face name."""
+    if isinstance(model, BertEncoder):
         return encoder_variables(model)
     names = {f"bert.{name}": value for name, value in encoder_variables(model.encoder).items()}
-    return names | _dense("classifier", model.classifier)
+    return names | _dense(_HEADS[type(model)][1], model.classifier)
 
 
 def bare_name(name):

@@ -1,53 +1,108 @@
-"""A model on disk: a Hugging Face folder with config.json, model.safetensors and vocab.txt."""
+"""A model on disk: written as a Hugging Face folder, read from every format of the table."""
 
+import dataclasses
 import json
 import pathlib
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from tinybert_tf.atomic import atomic_folder
-from tinybert_tf.checkpoints import hugging_face
-from tinybert_tf.models import BertClassifier, BertEncoder, Vocabulary
+from tinybert_tf.checkpoints import (
+    google_tf1,
+    hugging_face,
+    keras_hub,
+    model_garden,
+    transformers_folder,
+)
+from tinybert_tf.checkpoints.weight_files import write_safetensors
+
+# Name: (whether a path is of this format, its reader, which makes a `Checkpoint`). The first that
+# recognises a path reads it; the last is what every other folder is taken for.
+FORMATS = {
+    "keras-hub": (keras_hub.is_keras_hub, keras_hub.read_keras_hub),
+    "google-tf1": (google_tf1.is_google_tf1, google_tf1.read_google_tf1),
+    "model-garden": (model_garden.is_model_garden, model_garden.read_model_garden),
+    "hugging-face": (transformers_folder.is_folder, transformers_folder.read_folder),
+}
 
 
-def load(folder, dtype=None):
-    """Reads a model folder in Hugging Face's layout.
+def read_checkpoint(path):
+    """Reads a checkpoint of whatever format.
 
     Args:
-        folder: str or path-like with `config.json`, `model.safetensors` and, where known,
-            `vocab.txt`.
+        path: str or path-like, a file or folder.
+
+    Returns:
+        `Checkpoint`.
+
+    Raises:
+        FileNotFoundError: If the path or one of its files is missing.
+        ValueError: If a file is damaged or the path is of no format that is known.
+    """
+    path = pathlib.Path(path)
+    for recognise, read in FORMATS.values():
+        if recognise(path):
+            return read(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such folder; expected a model folder.")
+    raise ValueError(
+        f"{path}: not a model of any known format, expected one of {', '.join(FORMATS)}."
+    )
+
+
+def load(path, dtype=None):
+    """Reads a model of any format in the table `FORMATS`.
+
+    Args:
+        path: str or path-like; of a Hugging Face model the folder with `config.json`, the weights
+            (`model.safetensors` or `pytorch_model.bin`, whole or in shards) and, where known,
+            `vocab.txt` or `tokenizer.json`.
         dtype: a Keras dtype policy for the model; the variables are converted to it.
 
     Returns:
-        `BertClassifier` if the weights hold a classifier, else `BertEncoder`.
+        The model that the weights hold: see `build_model`.
 
     Raises:
-        FileNotFoundError: If the folder or one of its files is missing.
+        FileNotFoundError: If the path or one of its files is missing.
         ValueError: If a file is damaged or does not describe a BERT, a tensor is missing or has
             another shape than the config says, or there are more layers than it says.
 
     Example:
         teacher = load("bert-base-sst2")
     """
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; expected a model folder.")
-    source, weights = str(folder / "config.json"), folder / "model.safetensors"
-    values = _read_json(folder / "config.json")
+    return build_model(read_checkpoint(path), dtype)
+
+
+def build_model(checkpoint, dtype=None):
+    """The model of a checkpoint.
+
+    Args:
+        checkpoint: `Checkpoint`.
+        dtype: a Keras dtype policy for the model; the variables are converted to it.
+
+    Returns:
+        `BertClassifier`, `BertSpanLabeler` or `BertTokenClassifier` if the checkpoint has such a
+        head, else `BertEncoder`, without a pooler where the checkpoint has none.
+
+    Raises:
+        ValueError: If the config makes no sense, a tensor is missing or has another shape than it
+            says, there are more layers than it says or more tokens than the model has.
+    """
+    source, values, tensors = checkpoint.source, checkpoint.values, checkpoint.tensors
     config = hugging_face.read_config(values, source)
-    tensors = {
-        hugging_face.bare_name(name): value for name, value in read_safetensors(weights).items()
-    }
-    _check_sizes(config, tensors, weights)
-    arguments = {"config": config, "vocabulary": _read_vocabulary(folder, config), "dtype": dtype}
+    _check_sizes(config, tensors, checkpoint.weights_source)
+    model_class = hugging_face.read_class(values, tensors)
+    _check_head(model_class, tensors, checkpoint.weights_source)
+    if not any(name.startswith("pooler.") for name in tensors):
+        config = dataclasses.replace(config, pooler="none")
+    arguments = {"config": config, "vocabulary": checkpoint.vocabulary, "dtype": dtype}
     arguments["name"] = "bert"  # Keras' own would count the models of the process
-    if "classifier.weight" in tensors:
-        num_labels = tensors["classifier.weight"].size // config.hidden_dim
-        arguments |= hugging_face.read_head(values, num_labels, source)
-    model = _make(arguments, source)
-    _assign(model, tensors, weights)
+    arguments |= hugging_face.read_head(model_class, config, values, tensors, source)
+    try:
+        model = model_class(**arguments)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    _assign(model, tensors, checkpoint.weights_source)
     return model
 
 
@@ -55,7 +110,7 @@ def save(model, folder):
     """Writes a model folder that `load`, transformers and KerasHub read; whole or not at all.
 
     Args:
-        model: `BertClassifier` or `BertEncoder`.
+        model: `BertEncoder` or a model with a head.
         folder: str or path-like; a folder that is there is replaced with all that it holds.
 
     Raises:
@@ -86,85 +141,14 @@ def write_files(model, folder):
         (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n")
 
 
-def write_safetensors(tensors, path, metadata):
-    """Writes a safetensors file.
-
-    Args:
-        tensors: dict of name to NumPy array.
-        path: path-like.
-        metadata: dict of str to str.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
-    try:
-        safetensors.numpy.save_file(tensors, path, metadata)
-    except safetensors.SafetensorError as error:
-        raise OSError(f"{path}: cannot be written ({error}).") from error
-
-
-def read_safetensors(path):
-    """The tensors of a safetensors file.
-
-    Args:
-        path: path-like.
-
-    Returns:
-        Dict of name to NumPy array.
-
-    Raises:
-        FileNotFoundError: If it is missing.
-        ValueError: If it is damaged: the library checks the header against the file's size.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected the model's weights.")
-    try:
-        return safetensors.numpy.load_file(path)
-    except safetensors.SafetensorError as error:
-        size = path.stat().st_size
-        raise ValueError(
-            f"{path}: not a whole safetensors file ({error}; it has {size} bytes). Copy it again."
-        ) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # its dtype, to NumPy
-        raise ValueError(
-            f"{path}: a tensor has a dtype that cannot be read ({error}). Save it as float32."
-        ) from error
-
-
-def _read_json(path):
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file; expected a model's config.") from None
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, absurd numbers or depth
-        raise ValueError(f"{path}: not JSON ({error}).") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path}: holds a {type(values).__name__}, expected a JSON object.")
-    return values
-
-
-def _read_vocabulary(folder, config):
-    path, tokenizer = folder / "vocab.txt", folder / "tokenizer_config.json"
-    if not path.is_file():
-        return None
-    settings = _read_json(tokenizer) if tokenizer.is_file() else {}
-    lower_case = settings.get("do_lower_case", True)
-    if not isinstance(lower_case, bool):
-        raise ValueError(f"{tokenizer}: `do_lower_case` is {lower_case!r}, expected true or false.")
-    vocabulary = Vocabulary.from_file(path, lower_case)
-    if len(vocabulary) > config.vocabulary_size:
-        raise ValueError(
-            f"{path}: {len(vocabulary)} tokens, but the model has {config.vocabulary_size}."
-        )
-    return vocabulary
-
-
-def _make(arguments, source):
-    """The model that the arguments describe: a classifier where they name labels."""
-    try:
-        return (BertClassifier if "labels" in arguments else BertEncoder)(**arguments)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
+def _check_head(model_class, tensors, path):
+    """Refuses a model without its head, or a classifier of texts without the pooler below it."""
+    for name in hugging_face.head_tensors(model_class):
+        if name not in tensors:
+            raise ValueError(
+                f"{path}: lacks the tensor {name}, which a {hugging_face.architecture(model_class)}"
+                " has. If it is another model, config.json's `architectures` has to say so."
+            )
 
 
 def _check_sizes(config, tensors, path):

@@ -6,9 +6,9 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tinybert_tf.data.tokenizer import BertTokenizer
+from tinybert_tf.data.text_rows import TextRows
 
-_TOKENIZED_AT_ONCE = 16384
+_NO_LABEL = -1  # of padding, where every token has a label
 
 
 class ExampleBatches:
@@ -20,8 +20,9 @@ class ExampleBatches:
     every epoch has the same number of steps and holds every example once.
 
     Args:
-        examples: `Examples`; its labels, if any, are int (classification) or float (regression).
+        examples: `Examples` with labels as the rows take them, or without.
         vocabulary: the `Vocabulary` of the model.
+        rows: class that turns examples into rows of tokens: `TextRows`, `SpanRows` or `TagRows`.
         max_length: int, the most tokens of an example; longer ones are cut.
         batch_size: int, examples in a batch. Exactly one of `batch_size` and `batch_tokens` is
             given.
@@ -33,6 +34,8 @@ class ExampleBatches:
         prefetch: int, batches made ahead of the training; `None` lets tf.data decide.
 
     Attributes:
+        rows: the rows that the batches are made of.
+        num_examples: int, the number of rows: one an example, or one a window of its text.
         sizes: int64 array `(batches,)`, the number of examples in each batch, unshuffled.
         padded_lengths: int64 array `(batches,)`, the length of each, unshuffled.
 
@@ -51,6 +54,7 @@ class ExampleBatches:
         examples,
         vocabulary,
         *,
+        rows=TextRows,
         max_length=128,
         batch_size=None,
         batch_tokens=None,
@@ -60,17 +64,14 @@ class ExampleBatches:
     ):
         if not len(examples):
             raise ValueError("There are no examples to make batches of.")
-        self.examples, self.vocabulary = examples, vocabulary
-        self.num_examples = len(examples)
         self._seed = seed
         self._prefetch = tf.data.AUTOTUNE if prefetch is None else prefetch
-        padded_lengths = np.array(_padded_lengths(max_length, pad_to))
-        self.max_length = min(max_length, int(padded_lengths[-1]))
-        self._tokenizer = BertTokenizer(vocabulary)
         self._teacher_cache = None
+        padded_lengths = np.array(_padded_lengths(max_length, pad_to))
+        self.rows = rows(examples, vocabulary, min(max_length, int(padded_lengths[-1])))
+        self.num_examples = self.rows.num_rows
+        group = np.searchsorted(padded_lengths, self.rows.lengths)
         with tf.device("CPU"):
-            self._columns = _columns(examples)
-            group = np.searchsorted(padded_lengths, self._lengths())
             self._group = tf.constant(group, tf.int64)
         sizes = _batch_sizes(padded_lengths, padded_lengths[group.max()], batch_size, batch_tokens)
         counts = np.bincount(group, minlength=len(padded_lengths))
@@ -96,7 +97,9 @@ class ExampleBatches:
         Returns:
             `tf.data.Dataset` of `inputs`, or `(inputs, labels)` where there are labels. `inputs`
             maps `token_ids`, `segment_ids` and `padding_mask` to int32 tensors `(batch, length)`;
-            `labels` is an int32 or float32 tensor `(batch,)`.
+            `labels` is what the rows give: an int32 or float32 tensor `(batch,)`, or `(batch,
+            num_labels)` of 0 and 1; `(batch, 2)`, start and end of a span; `(batch, length)`, a tag
+            for each token, or -1.
         """
         return self._dataset(self._plan(index, first_step), self.steps_per_epoch - first_step)
 
@@ -197,44 +200,18 @@ class ExampleBatches:
 
     def _batch(self, rows, length):
         """Tokenizes and pads one batch."""
-        texts, text_pairs, labels = (
-            None if c is None else tf.gather(c, rows) for c in self._columns
-        )
-        ids, segments = self._tokenizer.encode(texts, text_pairs, max_length=self.max_length)
+        ids, segments, labels = self.rows.encode(rows)
         shape = tf.stack([-1, length])
         inputs = {
-            "token_ids": ids.to_tensor(self._tokenizer.vocabulary.pad_id, shape=shape),
+            "token_ids": ids.to_tensor(self.rows.vocabulary.pad_id, shape=shape),
             "segment_ids": segments.to_tensor(0, shape=shape),
             "padding_mask": tf.ones_like(ids).to_tensor(0, shape=shape),
         }
+        if isinstance(labels, tf.RaggedTensor):
+            labels = labels.to_tensor(_NO_LABEL, shape=shape)
         if self._teacher_cache is not None:
             inputs["teacher"] = self._teacher_cache.features(rows, length)
         return inputs if labels is None else (inputs, labels)
-
-    def _lengths(self):
-        """Returns the number of tokens of every example, int64 `(num_examples,)`."""
-        texts, text_pairs, _ = self._columns
-        lengths = []
-        for start in range(0, self.num_examples, _TOKENIZED_AT_ONCE):
-            part = slice(start, start + _TOKENIZED_AT_ONCE)
-            pairs = None if text_pairs is None else text_pairs[part]
-            ids, _ = self._tokenizer.encode(texts[part], pairs, max_length=self.max_length)
-            lengths.append(ids.row_lengths().numpy())
-        return np.concatenate(lengths)
-
-
-def _columns(examples):
-    """Returns texts, text pairs and labels as tensors, `None` for what the examples lack."""
-    labels = examples.labels
-    if labels is not None:
-        labels = np.asarray(labels)
-        if labels.dtype.kind not in "if":
-            raise ValueError(
-                f"Labels are names ({examples.labels[0]!r}), expected class indices or scores."
-            )
-        labels = tf.constant(labels, tf.int32 if labels.dtype.kind == "i" else tf.float32)
-    pairs = None if examples.text_pairs is None else tf.constant(examples.text_pairs, tf.string)
-    return tf.constant(examples.texts, tf.string), pairs, labels
 
 
 def _part(rows, part, parts):

@@ -8,10 +8,18 @@ class Examples:
     """Texts, or pairs of texts, and what is known of each.
 
     Args:
-        texts: list of str.
-        text_pairs: list of str, the second text of each pair, or `None` for single texts.
-        labels: list of str (names of classes), of int (their indices) or of float (scores), or
-            `None`.
+        texts: list of str: texts, questions (spans), or words joined by single spaces (tagging).
+        text_pairs: list of str, the second text of each pair or the context of each question, or
+            `None` for single texts.
+        labels: list with one label for each text, or `None`. By problem, a label is
+            classification: str, the name of the class, or int, its index;
+            regression: float, the score;
+            multilabel: tuple of str, the names of the labels that the text has, or sequence of 0
+            and 1, one for each label;
+            spans: tuple of `(answer text, first character in the context)` pairs, any of which is
+            right, empty where the context holds no answer;
+            tagging: tuple of str, the tag of each word, or of int, their indices.
+        ids: list of str that name the texts, such as question ids, or `None`.
 
     Raises:
         ValueError: If the lists differ in length.
@@ -22,10 +30,11 @@ class Examples:
 
     texts: list[str]
     text_pairs: list[str] | None = None
-    labels: list[str] | list[int] | list[float] | None = None
+    labels: list | None = None
+    ids: list[str] | None = None
 
     def __post_init__(self):
-        for name in ("text_pairs", "labels"):
+        for name in ("text_pairs", "labels", "ids"):
             values = getattr(self, name)
             if values is not None and len(values) != len(self.texts):
                 raise ValueError(

@@ -8,82 +8,47 @@ import pathlib
 from collections.abc import Callable
 
 from tinybert_tf.data.batches import ExampleBatches
+from tinybert_tf.data.dataset_source import read_dataset
 from tinybert_tf.data.examples import Examples
+from tinybert_tf.data.span_rows import SpanRows
+from tinybert_tf.data.squad_files import read_squad
+from tinybert_tf.data.tag_files import read_tags
+from tinybert_tf.data.tag_rows import TagRows
+from tinybert_tf.data.task_table import TASKS, Schedule
 from tinybert_tf.data.text_files import column_names, read_examples
+from tinybert_tf.data.text_rows import TextRows
+from tinybert_tf.models.label_names import match_labels
 
 SPLITS = ("train", "dev", "test")
-_BUNDLED = pathlib.Path(__file__).parent
-_DATASET_SPLITS = {"train": "train", "dev": "validation", "test": "test"}  # of TensorFlow Datasets
-_DEFAULT_METRICS = {"classification": ("accuracy",), "regression": ("pearson",)}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskSource:
-    """Where the examples of a named task are and how its files are laid out.
-
-    Args:
-        folder: str, the task's folder below the root of its collection.
-        labels: tuple of str, names of the classes in the order of their ids.
-        cells: tuple of str, how the files write each label; `None` where they write the names.
-        text_column: str.
-        text_pair_column: str or `None`.
-        label_column: str.
-        problem: "classification" or "regression".
-        metrics: tuple of str, names in `tinybert_tf.metrics.METRICS`, the chief one first.
-        max_length: int, the most tokens of an example.
-        dataset: str, the name in TensorFlow Datasets, or `None`.
-        bundled: bool, whether the files come with this package.
-    """
-
-    folder: str
-    labels: tuple[str, ...]
-    cells: tuple[str, ...] | None = None
-    text_column: str = "sentence"
-    text_pair_column: str | None = None
-    label_column: str = "label"
-    problem: str = "classification"
-    metrics: tuple[str, ...] = ("accuracy",)
-    max_length: int = 128
-    dataset: str | None = None
-    bundled: bool = False
-
-
-TASKS = {
-    "snips": TaskSource(
-        folder="snips",
-        labels=(
-            "AddToPlaylist",
-            "BookRestaurant",
-            "GetWeather",
-            "PlayMusic",
-            "RateBook",
-            "SearchCreativeWork",
-            "SearchScreeningEvent",
-        ),
-        max_length=64,
-        bundled=True,
-    ),
-    "sst2": TaskSource(
-        folder="SST-2",
-        labels=("negative", "positive"),
-        cells=("0", "1"),
-        max_length=64,
-        dataset="glue/sst2",
-    ),
+# Problem: the metrics of your own files, the one to choose by first.
+PROBLEMS = {
+    "classification": ("accuracy",),
+    "regression": ("pearson", "spearman"),
+    "multilabel": ("micro_f1", "subset_accuracy"),
+    "spans": ("answer_f1", "exact_match"),
+    "tagging": ("entity_f1",),
 }
+_BUNDLED = pathlib.Path(__file__).parent
+_ROWS = {"spans": SpanRows, "tagging": TagRows}
+_MAX_LENGTH = {"spans": 384}
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What to learn: examples in up to three splits, and what their labels mean. `task` makes one.
+    """What to learn: examples in several splits, and what their labels mean. `task` makes one.
 
     Args:
         name: str.
-        labels: tuple of str, names of the classes; `("score",)` for regression.
-        problem: "classification" or "regression".
-        metrics: tuple of str, names in `tinybert_tf.metrics.METRICS`, the chief one first.
+        labels: tuple of str, names of the classes or tags; `("score",)` for regression, `("start",
+            "end")` for spans.
+        problem: a key of `PROBLEMS`.
+        metrics: tuple of str, names in `tinybert_tf.metrics.METRICS`, the one to choose by first.
         max_length: int, the most tokens of an example.
-        read: function from a split ("train", "dev" or "test") to `Examples`.
+        read: function from a split to `Examples`.
+        splits: tuple of str: "train", "dev", "test" and, where there are two kinds of them,
+            "dev_mismatched" and "test_mismatched".
+        schedule: `Schedule` of the paper, or `None`.
+        allows_no_answer: bool, for spans: whether a question may have none.
 
     Example:
         sst2 = task("sst2", data_dir="glue")
@@ -97,16 +62,19 @@ class Task:
     metrics: tuple[str, ...]
     max_length: int
     read: Callable[[str], Examples] = dataclasses.field(repr=False, compare=False)
+    splits: tuple[str, ...] = SPLITS
+    schedule: Schedule | None = None
+    allows_no_answer: bool = False
 
     def examples(self, split):
-        """Returns the `Examples` of a split, "train", "dev" or "test"; labels are names or floats.
+        """Returns the `Examples` of a split; labels are names, scores or answers.
 
         Raises:
             ValueError: If there is no such split, or as `read_examples` raises.
             FileNotFoundError: If the split's file is missing.
         """
-        if split not in SPLITS:
-            raise ValueError(f'Unknown split "{split}". Splits: {", ".join(SPLITS)}.')
+        if split not in self.splits:
+            raise ValueError(f'Unknown split "{split}". Splits: {", ".join(self.splits)}.')
         return self.read(split)
 
     def train(self, model, batch_size=None, batch_tokens=None, seed=0, **settings):
@@ -130,41 +98,68 @@ class Task:
         if batch_size is None and batch_tokens is None:
             batch_size = 32
         settings |= {"batch_size": batch_size, "batch_tokens": batch_tokens, "seed": seed}
-        return self._batches("train", model, **settings)
+        return self.batches("train", model, **settings)
 
     def dev(self, model, batch_size=32):
         """Returns the batches of the dev split, encoded for `model`, not shuffled; see `train`."""
-        return self._batches("dev", model, batch_size=batch_size)
+        return self.batches("dev", model, batch_size=batch_size)
 
     def test(self, model, batch_size=32):
         """Returns the batches of the test split, encoded for `model`, not shuffled; see `train`."""
-        return self._batches("test", model, batch_size=batch_size)
+        return self.batches("test", model, batch_size=batch_size)
 
-    def _batches(self, split, model, max_length=None, **settings):
-        self._check_model(model)
+    def batches(self, split, model, max_length=None, **settings):
+        """Returns the batches of a split, encoded for `model`.
+
+        Args:
+            split: str, one of `splits`.
+            model: as for `train`.
+            max_length: as for `train`.
+            **settings: as for `ExampleBatches`.
+        """
+        self.check_model(model)
         examples = self.examples(split)
-        if examples.labels is not None and self.problem == "classification":
-            index = {label: position for position, label in enumerate(model.labels)}
-            examples = dataclasses.replace(
-                examples, labels=[index[label] for label in examples.labels]
-            )
+        labels = self._to_outputs(examples.labels, model)
         max_length = min(max_length or self.max_length, model.config.max_sequence_length)
-        return ExampleBatches(examples, model.vocabulary, max_length=max_length, **settings)
+        return ExampleBatches(
+            dataclasses.replace(examples, labels=labels),
+            model.vocabulary,
+            rows=rows_of(self.problem),
+            max_length=max_length,
+            **settings,
+        )
 
-    def _check_model(self, model):
+    def _to_outputs(self, labels, model):
+        """Labels as the numbers of the model's outputs, where they are names."""
+        if labels is None or self.problem in ("regression", "spans"):
+            return labels
+        place = dict(zip(self.labels, match_labels(self.labels, model.labels), strict=True))
+        if self.problem == "classification":
+            return [place[name] for name in labels]
+        places = [tuple(place[name] for name in names) for names in labels]
+        if self.problem == "tagging":
+            return places
+        return [[float(number in held) for number in range(len(place))] for held in places]
+
+    def check_model(self, model):
+        """Raises ValueError if a model cannot read the task's texts or has another kind of head."""
         if model.vocabulary is None:
             raise ValueError(
                 f"The model has no vocabulary, so it cannot read the texts of {self.name}."
             )
-        if model.problem != self.problem:
-            raise ValueError(
-                f"The model is for {model.problem}, but {self.name} is {self.problem}."
-            )
-        if self.problem == "classification" and set(model.labels) != set(self.labels):
-            raise ValueError(
-                f"The model's labels are {', '.join(model.labels)}, but those of {self.name} are "
-                f"{', '.join(self.labels)}."
-            )
+        problem = getattr(model, "problem", "no task at all")
+        if problem != self.problem:
+            raise ValueError(f"The model is for {problem}, but {self.name} is {self.problem}.")
+        if self.problem != "regression":
+            try:
+                match_labels(self.labels, model.labels)
+            except ValueError as error:
+                raise ValueError(f"The model does not fit {self.name}: {error}") from error
+
+
+def rows_of(problem):
+    """The class of rows that a problem's examples become: `TextRows`, `SpanRows` or `TagRows`."""
+    return _ROWS.get(problem, TextRows)
 
 
 def task(
@@ -180,6 +175,8 @@ def task(
     labels=None,
     problem="classification",
     max_length=None,
+    label_separator=",",
+    on_bad_line="error",
 ):
     """Makes a task, by its name or of your own files.
 
@@ -187,16 +184,21 @@ def task(
         name: str, a name in `TASKS`. Files, columns, labels and problem are then its own.
         data_dir: str or path-like, the task's folder or the one above it. Without it a bundled
             task needs no files and others are asked of TensorFlow Datasets.
-        train: str or path-like, your own file (.tsv, .csv, also .gz), as are `dev` and `test`.
+        train: str or path-like, your own file, as are `dev` and `test`: for spans SQuAD's JSON, for
+            tagging a word and its tag a line and a blank line after each sentence, else columns
+            (.tsv, .csv). Each may be compressed (.gz).
         dev: the same, or `None`.
         test: the same, or `None`; it may lack the label column.
         text_column: str, name of the column of the texts.
         text_pair_column: str, name of the column of the second texts, or `None`.
         label_column: str, name of the column of the labels.
         labels: tuple of str, names of the classes; `None` takes the sorted names in the first of
-            your files.
-        problem: "classification" or "regression".
-        max_length: int, the most tokens of an example; `None` takes the named task's own, or 128.
+            your files, or for tagging in all of them.
+        problem: a key of `PROBLEMS`.
+        max_length: int, the most tokens of an example; `None` takes the named task's own, or 128,
+            or 384 for spans.
+        label_separator: str, what stands between several labels of a text.
+        on_bad_line: "error" or "skip"; see `read_examples`.
 
     Returns:
         `Task`.
@@ -211,11 +213,8 @@ def task(
         task("sst2", data_dir="glue/SST-2")
         task(train="train.tsv", dev="dev.tsv", label_column="intent")
     """
-    files = {
-        split: path
-        for split, path in zip(SPLITS, (train, dev, test), strict=True)
-        if path is not None
-    }
+    given = zip(SPLITS, (train, dev, test), strict=True)
+    files = {split: pathlib.Path(path) for split, path in given if path is not None}
     if (name is None) == (not files):
         given = f"{name} and {', '.join(map(str, files.values()))}" if name else "neither"
         raise ValueError(
@@ -226,33 +225,61 @@ def task(
     if name is not None:
         if own != ("sentence", None, "label", None, "classification"):
             raise ValueError(f"Columns, labels and problem of {name} are set; leave them out.")
-        made = _named_task(name, data_dir)
+        made = _named_task(name, data_dir, on_bad_line)
         return made if max_length is None else dataclasses.replace(made, max_length=max_length)
-    if problem not in _DEFAULT_METRICS:
-        raise ValueError(f'Unknown problem "{problem}". Problems: {", ".join(_DEFAULT_METRICS)}.')
+    if problem not in PROBLEMS:
+        raise ValueError(f'Unknown problem "{problem}". Problems: {", ".join(PROBLEMS)}.')
     columns = {
         "text_column": text_column,
         "text_pair_column": text_pair_column,
         "label_column": label_column,
+        "on_bad_line": on_bad_line,
     }
-    if problem == "regression":
-        labels = ("score",)
-    elif labels is None:
-        labels = _label_names(next(iter(files.values())), columns)
-    to_label = _to_score if problem == "regression" else _name_reader(labels, labels)
+    reader = _own_reader(problem, columns, label_separator)
+    labels = tuple(labels or _own_labels(problem, files, reader))
+    path = next(iter(files.values()))
     return Task(
-        name=pathlib.Path(next(iter(files.values()))).name.split(".")[0],
-        labels=tuple(labels),
+        name=path.name.split(".")[0],
+        labels=labels,
         problem=problem,
-        metrics=_DEFAULT_METRICS[problem],
-        max_length=max_length or 128,
-        read=functools.cache(
-            lambda split: _read_split(split, _file_given(files, split), columns, to_label)
-        ),
+        metrics=PROBLEMS[problem],
+        max_length=max_length or _MAX_LENGTH.get(problem, 128),
+        read=functools.cache(lambda split: reader(split, _file_given(files, split), labels)),
+        allows_no_answer=problem == "spans" and not all(read_squad(path).labels or [True]),
     )
 
 
-def _named_task(name, data_dir):
+def _own_reader(problem, columns, separator):
+    """Function from a split, its file and the labels that there may be to `Examples`."""
+    if problem == "spans":
+        return lambda split, path, labels: read_squad(path)
+    if problem == "tagging":
+        return lambda split, path, labels: read_tags(path, _name_reader(labels))
+    to_label = {
+        "classification": _name_reader,
+        "regression": lambda labels: _to_score,
+        "multilabel": lambda labels: _names_reader(labels, separator),
+    }[problem]
+    return lambda split, path, labels: _read_split(split, path, columns, to_label(labels))
+
+
+def _own_labels(problem, files, reader):
+    """The labels that your files hold, or those that every task of the problem has."""
+    if problem in ("regression", "spans"):
+        return ("score",) if problem == "regression" else ("start", "end")
+    paths = list(files.items()) if problem == "tagging" else list(files.items())[:1]
+    read = [reader(split, path, None).labels or [] for split, path in paths]
+    if problem == "classification":
+        names = sorted({name for labels in read for name in labels})
+    else:
+        names = sorted({name for labels in read for held in labels for name in held})
+    if len(names) < 2 and problem != "multilabel" or not names:
+        found = f'one label only, "{names[0]}"' if names else "no labels"
+        raise ValueError(f"{paths[0][1]} has {found}; expected two or more.")
+    return names
+
+
+def _named_task(name, data_dir, on_bad_line):
     if name not in TASKS:
         near = difflib.get_close_matches(name, TASKS, n=1)
         hint = f' Did you mean "{near[0]}"?' if near else ""
@@ -261,13 +288,17 @@ def _named_task(name, data_dir):
     if data_dir is None and source.bundled:
         data_dir = _BUNDLED
     if data_dir is None:
-        read = functools.partial(_read_dataset, source)
+        read = functools.partial(read_dataset, source)
     else:
-        read = functools.partial(_read_folder, source, _folder(data_dir, source.folder))
-    attributes = {
-        key: getattr(source, key) for key in ("labels", "problem", "metrics", "max_length")
-    }
-    return Task(name=name, read=functools.cache(read), **attributes)
+        folder = _folder(data_dir, source.folder)
+        read = functools.partial(_read_folder, source, folder, on_bad_line)
+    attributes = ("labels", "problem", "metrics", "max_length", "schedule", "allows_no_answer")
+    return Task(
+        name=name,
+        read=functools.cache(read),
+        splits=tuple(source.splits),
+        **{key: getattr(source, key) for key in attributes},
+    )
 
 
 def _folder(data_dir, name):
@@ -278,53 +309,29 @@ def _folder(data_dir, name):
     return data_dir / name if (data_dir / name).is_dir() else data_dir
 
 
-def _read_folder(source, folder, split):
-    names = (f"{split}.tsv", f"{split}.tsv.gz")
+def _read_folder(source, folder, on_bad_line, split):
+    names = [name + end for name in source.splits[split][0] for end in ("", ".gz")]
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
-        raise FileNotFoundError(f"No {names[0]} or {names[1]} in {folder}, which holds {found}.")
-    columns = {
-        key: getattr(source, key) for key in ("text_column", "text_pair_column", "label_column")
-    }
+        raise FileNotFoundError(f"No {' or '.join(names)} in {folder}, which holds {found}.")
+    if source.problem == "spans":
+        return read_squad(path)
+    named = ("text_column", "text_pair_column", "label_column", "unlabeled")
+    columns = {key: getattr(source, key) for key in named} | {"on_bad_line": on_bad_line}
+    if source.columns and split != "test":
+        columns["columns"] = source.columns
     regression = source.problem == "regression"
-    to_label = (
-        _to_score if regression else _name_reader(source.cells or source.labels, source.labels)
-    )
+    to_label = _to_score if regression else _name_reader(source.labels, source.cells)
     return _read_split(split, path, columns, to_label)
 
 
 def _read_split(split, path, columns, to_label):
-    if split == "test" and columns["label_column"] not in column_names(path):
-        columns = {
-            **columns,
-            "label_column": None,
-        }  # Benchmarks keep the labels of their test file to themselves.
+    is_test = split.startswith("test") and not columns.get("columns")
+    if is_test and columns["label_column"] not in column_names(path):
+        # Benchmarks keep the labels of their test files to themselves.
+        columns = {**columns, "label_column": None}
     return read_examples(path, **columns, to_label=to_label)
-
-
-def _read_dataset(source, split):
-    try:
-        import tensorflow_datasets
-    except ImportError as error:
-        raise ImportError(
-            f"Without `data_dir`, {source.dataset} comes from TensorFlow Datasets: "
-            "pip install tensorflow-datasets."
-        ) from error
-    data, info = tensorflow_datasets.load(
-        source.dataset, split=_DATASET_SPLITS[split], with_info=True
-    )
-    columns = tensorflow_datasets.as_numpy(data.batch(data.cardinality()).get_single_element())
-    texts, pairs = (
-        None if column is None else [text.decode("utf-8") for text in columns[column]]
-        for column in (source.text_column, source.text_pair_column)
-    )
-    labels = columns[source.label_column].tolist()
-    if split == "test":
-        labels = None  # All of them are -1 there.
-    elif source.problem == "classification":
-        labels = [info.features[source.label_column].int2str(label) for label in labels]
-    return Examples(texts, pairs, labels)
 
 
 def _file_given(files, split):
@@ -333,14 +340,11 @@ def _file_given(files, split):
     return files[split]
 
 
-def _label_names(path, columns):
-    names = sorted(set(read_examples(path, **columns).labels))
-    if len(names) < 2:
-        raise ValueError(f'{path} has one label only, "{names[0]}"; expected two or more.')
-    return tuple(names)
-
-
-def _name_reader(cells, names):
+def _name_reader(names, cells=None):
+    """Function from a cell to the name that it stands for; without names any cell is one."""
+    if names is None:
+        return str
+    cells = cells or names
     name_of = dict(zip(cells, names, strict=True))
 
     def to_label(cell):
@@ -349,6 +353,14 @@ def _name_reader(cells, names):
         return name_of[cell]
 
     return to_label
+
+
+def _names_reader(names, separator):
+    """Function from a cell with any number of names to a tuple of them."""
+    to_name = _name_reader(names)
+    return lambda cell: tuple(
+        to_name(part.strip()) for part in cell.split(separator) if part.strip()
+    )
 
 
 def _to_score(cell):

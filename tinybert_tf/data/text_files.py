@@ -5,16 +5,29 @@ import difflib
 import gzip
 import io
 import pathlib
+import warnings
 import zlib
 
 from tinybert_tf.data.examples import Examples
 
+ON_BAD_LINE = ("error", "skip")
 
-def read_examples(path, text_column, text_pair_column=None, label_column=None, to_label=str):
+
+def read_examples(
+    path,
+    text_column,
+    text_pair_column=None,
+    label_column=None,
+    to_label=str,
+    columns=(),
+    unlabeled=(),
+    on_bad_line="error",
+):
     """Reads one file of examples.
 
-    The first line names the columns. In a `.tsv` file a quotation mark is text like any other; in
-    a `.csv` file it quotes. Either may be compressed (`.tsv.gz`, `.csv.gz`).
+    The first line names the columns. In a `.tsv` or `.txt` file tabs stand between the cells and a
+    quotation mark is text like any other; in a `.csv` file it quotes. Each may be compressed
+    (`.tsv.gz`, `.csv.gz`).
 
     Args:
         path: str or path-like.
@@ -23,6 +36,10 @@ def read_examples(path, text_column, text_pair_column=None, label_column=None, t
         label_column: str, name of the column of the labels, or `None`.
         to_label: function from a cell (str) to a label; the `ValueError` it raises gets the file
             and line in front.
+        columns: sequence of str, the names of the columns of a file whose first line is an example.
+        unlabeled: sequence of str, label cells that stand for no label; such lines are left out.
+        on_bad_line: "error", or "skip": lines with too few or too many cells, or with a label that
+            is refused, are left out and counted in a warning.
 
     Returns:
         `Examples`.
@@ -35,29 +52,41 @@ def read_examples(path, text_column, text_pair_column=None, label_column=None, t
     Example:
         read_examples("train.tsv", "sentence", label_column="label")
     """
+    if on_bad_line not in ON_BAD_LINE:
+        raise ValueError(f'`on_bad_line` is "{on_bad_line}", expected {" or ".join(ON_BAD_LINE)}.')
     path = pathlib.Path(path)
     rows = _rows(path)
-    _, header = next(rows, (1, []))
+    header = list(columns) or next(rows, (1, []))[1]
     if not any(header):
         raise ValueError(f"{path} is empty, expected a first line with the names of the columns.")
-    wanted = [
-        column for column in (text_column, text_pair_column, label_column) if column is not None
-    ]
-    positions = [_position(path, header, column) for column in wanted]
-    cells = []
+    names = [name for name in (text_column, text_pair_column, label_column) if name is not None]
+    positions = [_position(path, header, name) for name in names]
+    cells, errors = [], []
     for line, row in rows:
-        if len(row) != len(header):
-            counted = f"{len(row)} column{'s'[: len(row) != 1]}"
-            raise ValueError(
-                f"{path}, line {line}: {counted}, expected {len(header)} ({', '.join(header)})."
-            )
-        cells.append([row[position] for position in positions])
-        if label_column is not None:
-            cells[-1][-1] = _label(path, line, cells[-1][-1], to_label)
+        try:
+            cells.append(_cells(row, header, positions, label_column, to_label, unlabeled))
+        except ValueError as error:
+            errors.append(f"{path}, line {line}: {error}")
+            if on_bad_line == "error":
+                raise ValueError(errors[0]) from error
+    if errors:
+        warnings.warn(f"{len(errors)} bad lines skipped; the first: {errors[0]}", stacklevel=2)
+    cells = [row for row in cells if row is not None]
     if not cells:
         raise ValueError(f"{path} has no rows below the names of its columns.")
-    columns = dict(zip(wanted, map(list, zip(*cells, strict=True)), strict=True))
-    return Examples(columns[text_column], columns.get(text_pair_column), columns.get(label_column))
+    found = dict(zip(names, map(list, zip(*cells, strict=True)), strict=True))
+    return Examples(found[text_column], found.get(text_pair_column), found.get(label_column))
+
+
+def _cells(row, header, positions, label_column, to_label, unlabeled):
+    """The wanted cells of a row, its label last and converted; `None` if it has no label."""
+    if len(row) != len(header):
+        counted = f"{len(row)} column{'s'[: len(row) != 1]}"
+        raise ValueError(f"{counted}, expected {len(header)} ({', '.join(header)}).")
+    cells = [row[position] for position in positions]
+    if label_column is None:
+        return cells
+    return None if cells[-1] in unlabeled else [*cells[:-1], to_label(cells[-1])]
 
 
 def column_names(path):
@@ -69,9 +98,11 @@ def column_names(path):
 def _rows(path):
     """Yields the line number (from 1) and the cells of each row, the names of the columns first."""
     kind = path.name.removesuffix(".gz")
-    if not kind.endswith((".tsv", ".csv")):
-        raise ValueError(f"{path}: unknown kind of file, expected .tsv, .csv, .tsv.gz or .csv.gz.")
-    text = _text(path).rstrip("\r\n")
+    if not kind.endswith((".tsv", ".txt", ".csv")):
+        raise ValueError(
+            f"{path}: unknown kind of file, expected .tsv, .txt or .csv, or one of them with .gz."
+        )
+    text = read_text(path).rstrip("\r\n")
     if kind.endswith(".csv"):
         yield from _quoted_rows(path, text)
     else:
@@ -92,7 +123,16 @@ def _quoted_rows(path, text):
         raise ValueError(f"{path}, line {line}: {error}.") from error
 
 
-def _text(path):
+def read_text(path):
+    """The content of a UTF-8 file, which may be compressed with gzip.
+
+    Args:
+        path: `pathlib.Path`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a whole gzip file or not UTF-8; the line is named.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"No file {path}.")
     content = path.read_bytes()
@@ -117,10 +157,3 @@ def _position(path, header, column):
     near = difflib.get_close_matches(column, header, n=1)
     hint = f' Did you mean "{near[0]}"?' if near else ""
     raise ValueError(f'{path} has no column "{column}".{hint} Columns: {", ".join(header)}.')
-
-
-def _label(path, line, cell, to_label):
-    try:
-        return to_label(cell)
-    except ValueError as error:
-        raise ValueError(f"{path}, line {line}: {error}") from error

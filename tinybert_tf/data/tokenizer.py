@@ -5,14 +5,14 @@ import tensorflow_text
 
 # Hugging Face's character classes, as RE2 writes them. U+166D, U+1734, U+1885 and U+1886 changed
 # their class since the version of Unicode that Hugging Face follows.
-_SPACE = r"[\t\n\r\p{Z}]"
+SPACE = r"[\t\n\r\p{Z}]"
 _REMOVED = r"[\p{C}\x{FFFD}]"
-_IDEOGRAPH = (
+IDEOGRAPH = (
     r"[\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}\x{20000}-\x{2A6DF}"
     r"\x{2A700}-\x{2B81F}\x{2B920}-\x{2CEAF}\x{2F800}-\x{2FA1F}]"
 )
 _ACCENT = r"[^\P{Mn}\x{1885}\x{1886}]|\x{1734}"
-_PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}\x{166D}]"
+PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}\x{166D}]"
 _MAX_WORD_CHARACTERS = 100
 
 
@@ -94,15 +94,15 @@ class BertTokenizer:
 
     def _spaced(self, texts):
         """Normalises texts and puts a space on each side of whatever is a word of its own."""
-        texts = tf.strings.regex_replace(texts, _SPACE, " ")
+        texts = tf.strings.regex_replace(texts, SPACE, " ")
         texts = tf.strings.regex_replace(texts, _REMOVED, "")
-        texts = tf.strings.regex_replace(texts, _IDEOGRAPH, r" \0 ")
+        texts = tf.strings.regex_replace(texts, IDEOGRAPH, r" \0 ")
         if self.vocabulary.lower_case:
             texts = tf.strings.regex_replace(
                 tensorflow_text.normalize_utf8(texts, "NFD"), _ACCENT, ""
             )
             texts = _lower(texts)
-        return tf.strings.regex_replace(texts, _PUNCTUATION, r" \0 ")
+        return tf.strings.regex_replace(texts, PUNCTUATION, r" \0 ")
 
     def _joined(self, ids):
         """Puts [CLS] before and [SEP] after each row."""

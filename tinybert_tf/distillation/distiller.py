@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tinybert_tf.distillation.epoch_callbacks import EpochCallbacks
 from tinybert_tf.distillation.projection import Projection
+from tinybert_tf.models.label_names import match_labels
 
 
 class Distiller(keras.Model):
@@ -21,9 +22,10 @@ class Distiller(keras.Model):
         student: `keras.Model` with the same kind of output.
         name: str.
 
+    The student's labels may stand in another order than the teacher's: they are matched by name.
+
     Raises:
-        ValueError: If teacher and student count tokens in different vocabularies or have other
-        labels.
+        ValueError: If teacher and student count tokens in different vocabularies.
 
     Example:
         distiller = Distiller(teacher, student)
@@ -56,8 +58,8 @@ class Distiller(keras.Model):
             **kwargs: `steps_per_execution`, `run_eagerly`, ... as for `keras.Model.compile`.
 
         Raises:
-            ValueError: If the objective needs a teacher and there is none, labels cannot be
-            compared, `accumulation_steps` is less than 1, or XLA shall compile for several
+            ValueError: If the objective needs a teacher and there is none, the labels cannot be
+            matched, `accumulation_steps` is less than 1, or XLA shall compile for several
             replicas.
         """
         if accumulation_steps < 1:
@@ -72,8 +74,9 @@ class Distiller(keras.Model):
                 f"XLA cannot compile a step of {replicas} replicas, which sum over each other; "
                 "leave out `jit_compile` or take one device."
             )
+        self._teacher_columns = None
         if "prediction_loss" in objective.weights:
-            _check_labels(self.teacher, self.student)
+            self._teacher_columns = _columns(self.teacher, self.student)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         self.objective, self._accumulation_steps = objective, accumulation_steps
         with self.distribute_strategy.scope():
@@ -232,6 +235,9 @@ class Distiller(keras.Model):
         """The terms of the loss and their weighted sum, one value an example."""
         if self.objective.needs_teacher and teacher is None:
             teacher = self._teach(inputs)
+        if self._teacher_columns is not None and teacher is not None:
+            logits = tf.gather(teacher["logits"], self._teacher_columns, axis=-1)
+            teacher = {**teacher, "logits": logits}
         student = self.student(inputs, training=training)
         terms = self.objective.losses(inputs, labels, teacher, student, self.projection)
         loss = sum(weight * terms[name] for name, weight in self.objective.weights.items())
@@ -360,10 +366,9 @@ def _check_vocabularies(teacher, student):
     )
 
 
-def _check_labels(teacher, student):
+def _columns(teacher, student):
+    """Which of the teacher's logits each of the student's learns from; `None` if they agree."""
     ours, theirs = (getattr(model, "labels", None) for model in (student, teacher))
-    if ours is not None and theirs is not None and ours != theirs:
-        raise ValueError(
-            f"The teacher's labels are {', '.join(theirs)}, the student's {', '.join(ours)}; they "
-            "must be the same in the same order. Make the student with `labels=teacher.labels`."
-        )
+    if ours is None or theirs is None or ours == theirs:
+        return None
+    return match_labels(ours, theirs)

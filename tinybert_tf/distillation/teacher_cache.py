@@ -330,14 +330,15 @@ def _key(teacher, batches, lengths, kept):
         "config": _config(teacher),
         "dtype": keras.dtype_policies.serialize(teacher.dtype_policy),
         "weights": [(weight.name, weight.shape, weight.dtype) for weight in teacher.weights],
-        "vocabulary": dataclasses.asdict(batches.vocabulary),
-        "max_length": batches.max_length,
+        "vocabulary": dataclasses.asdict(batches.rows.vocabulary),
+        "rows": type(batches.rows).__qualname__,
+        "max_length": batches.rows.max_length,
         "outputs": kept,
     }
     digest = hashlib.blake2b(json.dumps(description, default=repr).encode(), digest_size=16)
     for weight in teacher.weights:
         digest.update(np.ascontiguousarray(weight.numpy()).view(np.uint8))
-    for column in (batches.examples.texts, batches.examples.text_pairs):
+    for column in (batches.rows.examples.texts, batches.rows.examples.text_pairs):
         strings = [text.encode() for text in column or ()]
         digest.update(np.array([len(strings), *map(len, strings)], np.int64))
         digest.update(b"".join(strings))

@@ -31,12 +31,12 @@ class Vocabulary:
         _check_tokens(self.tokens, "The vocabulary", "token")
 
     @classmethod
-    def from_file(cls, path, lower_case=True):
+    def from_file(cls, path, lower_case=None):
         """Reads a `vocab.txt`: one token a line, in the order of the ids.
 
         Args:
             path: str or path-like, a UTF-8 file.
-            lower_case: bool, as in the constructor.
+            lower_case: bool, as in the constructor, or `None`: true unless a token has a capital.
 
         Returns:
             A `Vocabulary`.
@@ -57,7 +57,7 @@ class Vocabulary:
         # Only "\n" ends a line: tokens such as U+2028 or U+0085 are line ends to str.splitlines.
         tokens = tuple(text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
         _check_tokens(tokens, path, "line", first=1)
-        return cls(tokens, lower_case)
+        return cls(tokens, is_uncased(tokens) if lower_case is None else lower_case)
 
     def to_text(self):
         """Returns the content of a `vocab.txt`: every token, each followed by a newline."""
@@ -86,6 +86,16 @@ class Vocabulary:
     def __len__(self):
         """Number of tokens."""
         return len(self.tokens)
+
+
+def is_uncased(tokens):
+    """Whether no token has a capital letter, so that text has to be lower-cased to be found.
+
+    Args:
+        tokens: sequence of str. What stands in brackets, such as [CLS] and [unused0], is no text.
+    """
+    words = (token for token in tokens if token[:1] + token[-1:] not in ("[]", "<>"))
+    return all(word == word.lower() for word in words)
 
 
 def _check_tokens(tokens, source, unit, first=0):

@@ -70,7 +70,7 @@ class RunRecord:
         self.output = settings.output and pathlib.Path(settings.output)
         if self.output is None:
             return
-        self._path = _record_path(self.output)
+        self._path = _record_path(settings)
         old = _read(self._path)
         if old is None:
             self._refuse_what_is_no_run()
@@ -174,7 +174,7 @@ def finished_result(command, settings):
     output = settings.output and pathlib.Path(settings.output)
     if not output or not output.exists() or _needed_no_more(output):
         return None
-    old = _read(_record_path(output))
+    old = _read(_record_path(settings))
     is_finished = (
         old is not None
         and (old["command"], old["status"]) == (command, "finished")
@@ -185,7 +185,7 @@ def finished_result(command, settings):
 
 def started(settings):
     """When the run in the settings' output began, in ISO 8601; an empty str if there is none."""
-    record = settings.output and _read(_record_path(pathlib.Path(settings.output)))
+    record = settings.output and _read(_record_path(settings))
     return record.get("started", "") if record else ""
 
 
@@ -218,10 +218,12 @@ def _is_folder(output):
     return output.suffix not in (".json", ".tflite", ".tsv")
 
 
-def _record_path(output):
+def _record_path(settings):
+    output = pathlib.Path(settings.output)
     if _is_folder(output):
         return output / "run.json"
-    return output if output.suffix == ".json" else output.with_name(f"{output.name}.run.json")
+    is_record = output.suffix == ".json" and settings.json_is_record
+    return output if is_record else output.with_name(f"{output.name}.run.json")
 
 
 def _read(path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import typing
 
 REQUIRED = dataclasses.MISSING
 # Settings that name a file or folder to read; `teacher` and `student` may be a preset instead.
@@ -22,7 +23,14 @@ def setting(default=REQUIRED, help="", compared=True):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of every program's settings."""
+    """Base of every program's settings.
+
+    Attributes:
+        json_is_record: bool, whether an output that ends in .json is the record of the run, rather
+            than something with a record beside it.
+    """
+
+    json_is_record: typing.ClassVar[bool] = True
 
     def check(self):
         """Raises ValueError or FileNotFoundError for settings that cannot work."""
@@ -43,7 +51,11 @@ class Settings:
 class TaskSettings(Settings):
     """Settings of programs that work on a task: its name, or files of your own."""
 
-    task: str | None = setting(None, "name of a task: snips, sst2")
+    task: str | None = setting(
+        None,
+        "name of a task: cola, mnli, mrpc, qnli, qqp, rte, snips, snli, squad_v1, squad_v2, sst2, "
+        "stsb or wnli",
+    )
     data_dir: str | None = setting(None, "the task's folder, or the one above it")
     train: str | None = setting(None, "your own training file, .tsv or .csv, also .gz")
     dev: str | None = setting(None, "your own dev file")
@@ -51,7 +63,13 @@ class TaskSettings(Settings):
     text_column: str = setting("sentence", "column of your files that holds the text")
     text_pair_column: str | None = setting(None, "column that holds the second text of a pair")
     label_column: str = setting("label", "column that holds the label")
-    problem: str = setting("classification", "of your files: classification or regression")
+    label_separator: str = setting(",", "what stands between several labels of a text")
+    problem: str = setting(
+        "classification",
+        "of your files: classification, multilabel, regression, spans (SQuAD's JSON) or tagging "
+        "(a word and its tag a line)",
+    )
+    on_bad_line: str = setting("error", "what to do about a bad line of a file: error or skip")
     max_length: int | None = setting(
         None, "most word-pieces of an example; the task's own if unset"
     )
@@ -76,6 +94,8 @@ class TaskSettings(Settings):
             label_column=self.label_column,
             problem=self.problem,
             max_length=self.max_length,
+            label_separator=self.label_separator,
+            on_bad_line=self.on_bad_line,
         )
 
 

@@ -171,3 +171,26 @@ def is_folder(name):
             f"{name}: neither a folder nor a preset.{hint} Presets: {', '.join(PRESETS)}."
         )
     return name not in PRESETS
+
+
+def task_head(settings, task):
+    """The class of the models that solve a task, and the arguments that make its head.
+
+    Args:
+        settings: settings with `head`.
+        task: `Task`.
+
+    Returns:
+        A subclass of `BertHead`, and a dict.
+
+    Raises:
+        ValueError: If the released programs' head is asked for where they have none.
+    """
+    from tinybert_tf.models import HEAD_OF_PROBLEM, BertClassifier
+
+    head_class, head = HEAD_OF_PROBLEM[task.problem], {"labels": task.labels}
+    if head_class is BertClassifier:
+        return head_class, head | {"problem": task.problem, "head": settings.head}
+    if settings.head != "bert":
+        raise ValueError(f"--head is {settings.head}, but {task.problem} has the head bert only.")
+    return head_class, head

@@ -1,0 +1,114 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from golden_checkpoints import FOLDER, largest_differences
+
+import tinybert_tf as tb
+from tinybert_tf.checkpoints.google_tf1 import hugging_face_name, is_google_tf1, read_google_tf1
+
+GOLDEN = FOLDER / "google_tf1"
+
+
+@pytest.fixture(name="finetuned")
+def copy_finetuned(tmp_path):
+    return shutil.copytree(GOLDEN / "finetuned", tmp_path / "finetuned")
+
+
+def test_pretrained_computes_what_the_model_garden_does():
+    model = tb.load(GOLDEN / "pretrained")
+    assert isinstance(model, tb.BertEncoder)
+    differences = largest_differences(model, "google_tf1", "sequence_output", "pooled_output")
+    assert max(differences.values()) <= 1e-4
+
+
+def test_finetuned_is_a_classifier_without_names():
+    model = tb.load(GOLDEN / "finetuned")
+    assert (model.problem, model.labels) == ("classification", ("LABEL_0", "LABEL_1"))
+    assert largest_differences(model, "google_tf1", "logits")["logits"] <= 1e-4
+
+
+def test_the_last_step_is_taken_and_a_prefix_is_taken_at_its_word():
+    last = read_google_tf1(GOLDEN / "finetuned")
+    assert last.weights_source.endswith("model.ckpt-20.index")
+    first = read_google_tf1(GOLDEN / "finetuned" / "model.ckpt-9")
+    assert not any(value.any() for value in first.tensors.values())
+
+
+def test_only_the_model_is_read():
+    names = read_google_tf1(GOLDEN / "finetuned").tensors
+    assert len(names) == 5 + 2 * 16 + 2 + 2
+    assert not any("adam" in name or "cls" in name for name in names)
+
+
+def test_gelu_is_exact_and_the_vocabulary_lower_case():
+    model = tb.load(GOLDEN / "pretrained")
+    assert model.config.activation == "gelu"
+    assert model.vocabulary.lower_case
+    assert model.vocabulary.tokens[5:7] == ("a", "b")
+
+
+def test_a_capital_in_the_vocabulary_tells_that_it_is_cased(finetuned):
+    with open(finetuned / "vocab.txt", "a") as file:
+        file.write("Zug\n")
+    assert not tb.load(finetuned).vocabulary.lower_case
+
+
+def test_a_span_head_is_one():
+    model = tb.load(GOLDEN / "spans")
+    assert (model.problem, model.labels) == ("spans", ("start", "end"))
+    assert largest_differences(model, "google_tf1", logits="span_logits")["logits"] <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("bert/embeddings/word_embeddings", "embeddings.word_embeddings.weight"),
+        ("bert/embeddings/LayerNorm/gamma", "embeddings.LayerNorm.weight"),
+        ("bert/encoder/layer_10/output/dense/bias", "encoder.layer.10.output.dense.bias"),
+        ("bert/pooler/dense/kernel", "pooler.dense.weight"),
+    ],
+)
+def test_names(theirs, ours):
+    assert hugging_face_name(theirs) == ours
+
+
+def test_matrices_are_turned():
+    kernel = read_google_tf1(GOLDEN / "pretrained").tensors[
+        "encoder.layer.0.intermediate.dense.weight"
+    ]
+    assert kernel.shape == (24, 16)
+
+
+def test_a_missing_config_is_told_with_where_it_comes_from(finetuned):
+    (finetuned / "bert_config.json").unlink()
+    with pytest.raises(FileNotFoundError, match="bert_config.json: no such file. Copy it from"):
+        tb.load(finetuned)
+
+
+def test_a_missing_file_of_tensors_is_named(finetuned):
+    (finetuned / "model.ckpt-20.data-00000-of-00001").unlink()
+    with pytest.raises(FileNotFoundError, match="model.ckpt-20.data-00000-of-00001"):
+        tb.load(finetuned)
+
+
+def test_a_config_of_another_model_is_refused(finetuned):
+    path = finetuned / "bert_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vocab_size": 61}))
+    with pytest.raises(ValueError, match=r"word_embeddings.weight has shape \(60, 16\)"):
+        tb.load(finetuned)
+
+
+def test_other_folders_are_not_taken_for_it(tmp_path, finetuned):
+    assert not is_google_tf1(tmp_path)
+    assert not is_google_tf1(FOLDER / "model_garden" / "encoder")
+    (finetuned / "model.safetensors").write_bytes(b"")
+    assert not is_google_tf1(finetuned)
+
+
+def test_a_model_written_and_read_again_is_the_same(tmp_path):
+    model = tb.load(GOLDEN / "finetuned")
+    tb.save(model, tmp_path / "copy")
+    for ours, again in zip(model.weights, tb.load(tmp_path / "copy").weights, strict=True):
+        np.testing.assert_array_equal(ours, again)

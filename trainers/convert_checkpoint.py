@@ -1,0 +1,95 @@
+"""Writes a model of any format that is read here as a folder of another.
+
+    tinybert-tf convert-checkpoint --model uncased_L-12_H-768_A-12 --output bert-base-uncased
+
+What is read: folders of Hugging Face (BERT, DistilBERT), of KerasHub, of Google's released BERTs
+and of the TensorFlow Model Garden; of the last two also a checkpoint's prefix.
+"""
+
+import dataclasses
+import difflib
+
+from tinybert_tf.programs.inspection import exists
+from tinybert_tf.programs.run_record import RunRecord
+from tinybert_tf.programs.settings import Settings, setting
+
+FORMATS = ("hugging-face", "keras-hub", "saved-model")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertCheckpointSettings(Settings):
+    """Settings of `convert-checkpoint`."""
+
+    model: str = setting(help="model folder, or a checkpoint's prefix")
+    output: str = setting(help="folder to write")
+    format: str = setting("hugging-face", f"of the output: {', '.join(FORMATS)}")
+    labels: tuple[str, ...] = setting(
+        (), "names of the classes in their order, for a model that does not know them"
+    )
+    overwrite: bool = setting(False, "replace the run that is in the output folder")
+
+    def check(self):
+        if not exists(self.model):
+            raise FileNotFoundError(f"{self.model}: no such model or prefix, for --model.")
+        if self.format not in FORMATS:
+            nearest = difflib.get_close_matches(self.format, FORMATS, n=1)
+            advice = f' Did you mean "{nearest[0]}"?' if nearest else ""
+            raise ValueError(
+                f'Unknown --format "{self.format}".{advice} Formats: {", ".join(FORMATS)}.'
+            )
+
+
+def run(settings):
+    """Converts; returns the model's problem, labels and number of parameters."""
+    record = RunRecord("convert-checkpoint", settings)
+    if record.result is not None:
+        return record.result
+
+    from tinybert_tf.checkpoints import build_model, read_checkpoint, save
+    from tinybert_tf.checkpoints.keras_hub import save_keras_hub
+    from tinybert_tf.checkpoints.saved_model import save_saved_model
+
+    writers = dict(zip(FORMATS, (save, save_keras_hub, save_saved_model), strict=True))
+    model = build_model(read_checkpoint(settings.model), "float32")
+    if settings.labels:
+        model = with_labels(model, settings.labels)
+    record.start()
+    writers[settings.format](model, settings.output)
+    return record.finish(
+        {
+            "output": settings.output,
+            "format": settings.format,
+            "problem": getattr(model, "problem", None),
+            "labels": getattr(model, "labels", None),
+            "num_parameters": model.count_params(),
+        }
+    )
+
+
+def with_labels(model, labels):
+    """The model with names for its classes.
+
+    Args:
+        model: a model with a head whose labels are `LABEL_0`, `LABEL_1`, ...
+        labels: sequence of str, their names in that order.
+
+    Raises:
+        ValueError: If there are more or fewer of them, they have names already, or the model has
+            no classes.
+    """
+    old = getattr(model, "labels", None)
+    if old is None:
+        raise ValueError("--labels names classes, but the model has no head.")
+    if old != tuple(f"LABEL_{number}" for number in range(len(old))):
+        raise ValueError(f"--labels are for a model without names; this one has {', '.join(old)}.")
+    if len(labels) != len(old):
+        raise ValueError(f"--labels are {len(labels)} names, but the model has {len(old)} classes.")
+    named = type(model).from_config(model.get_config() | {"labels": list(labels)})
+    named.set_weights(model.get_weights())
+    return named
+
+
+if __name__ == "__main__":
+    from tinybert_tf.cli import run_as_program
+
+    run_as_program("convert-checkpoint")
