@@ -33,6 +33,7 @@ setuptools.setup(
         "tensorflow-datasets",
         "ai-edge-litert",
         "safetensors",
+        "h5py",
         "ml-dtypes",
         "numpy",
         "scipy",

@@ -45,9 +45,9 @@ _SNLI = ("--text-column", "sentence1", "--text-pair-column", "sentence2")
 _SNLI += ("--label-column", "gold_label", "--max-length", "128")
 BUDGETS = {
     "cola": Budget(4, 2, seeds=3),
-    "mrpc": Budget(4, 2, seeds=3),
-    "rte": Budget(4, 2, seeds=3),
-    "stsb": Budget(4, 2, seeds=3),
+    "mrpc": Budget(2, 1, seeds=3),
+    "rte": Budget(2, 1, seeds=3),
+    "stsb": Budget(2, 1, seeds=3),
     # Only the dev and the test split of SNLI are at hand: the test split teaches.
     "snli": Budget(
         2, 1, data=("--train", "{data}/SNLI/test.tsv", "--dev", "{data}/SNLI/dev.tsv", *_SNLI)

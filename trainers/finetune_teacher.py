@@ -44,10 +44,12 @@ def run(settings):
         return record.result
 
     import tinybert_tf as tb
+    from tinybert_tf.evaluation import split_parts
 
     strategy = settings.begin()
     task = settings.load_task()
-    task.examples("dev")
+    for split in split_parts(task, "dev").values():
+        task.examples(split)  # what cannot be read is said before anything is made
     with strategy.scope():
         model = make_model(settings, task)
         batches = settings.train_batches(task, model)

@@ -70,6 +70,10 @@ def run(settings):
     task = settings.load_task()
     examples = task.examples(settings.split) if task else read_input(settings)
     found = ask(settings.model, examples, settings.max_length or (task and task.max_length))
+    if task and found.problem != task.problem:
+        raise ValueError(
+            f"{settings.model} is for {found.problem}, but {task.name} is {task.problem}."
+        )
     write = FORMATS.get(found.problem) or (write_submission if task else write_outputs)
     kind = ".json" if write is write_answers else ".tsv"
     if not settings.output.endswith(kind):
@@ -124,9 +128,10 @@ def write_submission(path, examples, found, task):
 
 
 def write_answers(path, examples, found, task):
-    """SQuAD's predictions: an object from question id to answer."""
+    """SQuAD's predictions: an object from question id, or else its number, to answer."""
     allowed = task.allows_no_answer if task else not all(examples.labels or [True])
-    answers = dict(zip(examples.ids, found.answers(allowed), strict=True))
+    ids = examples.ids or map(str, range(len(examples)))
+    answers = dict(zip(ids, found.answers(allowed), strict=True))
     text = json.dumps(answers, ensure_ascii=False, indent=0)
     pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
 
@@ -136,7 +141,8 @@ def write_tags(path, examples, found, task):
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         for text, tags in zip(examples.texts, found.answers(), strict=True):
             words = text.split(" ") if text else []
-            file.writelines(f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True))
+            pairs = zip(words, tags, strict=True)
+            file.writelines(f"{word}\t{tag}\n" for word, tag in pairs if word)
             file.write("\n")
 
 

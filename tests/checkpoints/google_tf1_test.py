@@ -7,6 +7,7 @@ from golden_checkpoints import FOLDER, largest_differences
 
 import tinybert_tf as tb
 from tinybert_tf.checkpoints.google_tf1 import hugging_face_name, is_google_tf1, read_google_tf1
+from tinybert_tf.checkpoints.tensor_bundle import TensorBundle
 
 GOLDEN = FOLDER / "google_tf1"
 
@@ -79,6 +80,16 @@ def test_matrices_are_turned():
         "encoder.layer.0.intermediate.dense.weight"
     ]
     assert kernel.shape == (24, 16)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_other_floats_become_float32(monkeypatch, dtype):
+    read = TensorBundle.read
+    expected = tb.load(GOLDEN / "pretrained").get_weights()
+    monkeypatch.setattr(TensorBundle, "read", lambda self, name: read(self, name).astype(dtype))
+    model = tb.load(GOLDEN / "pretrained", "float32")
+    for value, old in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(value, old, rtol=1e-2)
 
 
 def test_a_missing_config_is_told_with_where_it_comes_from(finetuned):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from golden_checkpoints import FOLDER
+from tensorflow.core.protobuf import tensor_bundle_pb2
 
 from tinybert_tf.checkpoints import tensor_bundle
 from tinybert_tf.checkpoints.tensor_bundle import TensorBundle, find_prefix
@@ -72,8 +73,9 @@ def test_a_checkpoint_of_tensorflow_1_names_no_objects(prefix):
         bundle.variable_names()
 
 
-def test_the_files_are_those_on_disk(prefix):
-    assert set(TensorBundle(prefix).files) == set(prefix.parent.glob("model.ckpt.*"))
+def test_other_numbers_are_refused(prefix):
+    with pytest.raises(ValueError, match="step holds no floating-point numbers"):
+        TensorBundle(prefix).read("step")
 
 
 def test_a_partitioned_variable_is_refused(tmp_path):
@@ -148,6 +150,76 @@ def test_a_damaged_index_is_refused_or_read_but_nothing_else(tmp_path):
 def test_a_broken_index_is_told(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         TensorBundle(with_index(tmp_path, content))
+
+
+def varint(value):
+    head = [value >> shift & 127 | 128 for shift in range(0, 63, 7) if value >> shift + 7]
+    return bytes([*head, value >> 7 * len(head)])
+
+
+def block(entries, kind=0):
+    """A block without shared prefixes, with what stands behind it."""
+    content = b"".join(
+        b"\0" + varint(len(key)) + varint(len(value)) + key + value for key, value in entries
+    )
+    content += struct.pack("<II", 0, 1) + bytes([kind])
+    return content + struct.pack("<I", tensor_bundle._checksum(content))
+
+
+def table(entries, kind=0, handle=None):
+    """An index of these entries in one block."""
+    data = block(entries, kind)
+    handle = handle or varint(0) + varint(len(data) - 5)
+    index = block([(b"z", handle)])
+    footer = varint(0) + varint(0) + varint(len(data)) + varint(len(index) - 5)
+    magic = tensor_bundle._MAGIC.to_bytes(8, "little")
+    return data + index + footer.ljust(40, b"\0") + magic
+
+
+HEADER = (b"", tensor_bundle_pb2.BundleHeaderProto(num_shards=1).SerializeToString())
+
+
+def entry(name, **fields):
+    """A tensor's entry: float32, without a dimension, at the file's start."""
+    fields = {"dtype": 1, "size": 4} | fields
+    return name.encode(), tensor_bundle_pb2.BundleEntryProto(**fields).SerializeToString()
+
+
+def test_a_table_made_here_is_read(tmp_path):
+    assert read_all(with_index(tmp_path, table([HEADER, entry("x")])))[0].shape == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (table([HEADER], kind=1), "it is compressed"),
+        (table([HEADER, entry("x" * 513)]), "a name has 513 bytes"),
+        (table([HEADER], handle=varint(0) + varint(10**6)), "blocks are longer than the file"),
+        (table([HEADER], handle=b"\xff" * 12), "a number has no end"),
+        (table([]), "names 0 files of tensors"),
+        (table([(b"", b"\x10\x01\x08\x01")]), "big-endian"),
+        (table([(b"", b"\xff")]), "header is damaged"),
+        (table([HEADER, (b"x", b"\xff")]), "x is damaged"),
+        (table([HEADER, entry("x", offset=-4)]), "x has a negative size or place"),
+        (table([HEADER, entry("x", size=8)]), "x has 8 bytes, but shape"),
+        (table([HEADER, entry("x", shard_id=1)]), "x is in file 1: no such file"),
+        (table([HEADER, entry("x", offset=10**12)]), "x ends at 1000000000004"),
+    ],
+)
+def test_what_an_index_cannot_say_is_told(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message):
+        read_all(with_index(tmp_path, content))
+
+
+@pytest.mark.parametrize("size", [0, 3, 9, 12])
+def test_a_damaged_object_graph_is_told(tmp_path, size):
+    graph = entry("_CHECKPOINTABLE_OBJECT_GRAPH", dtype=7, size=size)
+    prefix = with_index(tmp_path, table([HEADER, graph]))
+    for first in (b"", b"\xff" * 9):
+        path = tmp_path / "bert_model.ckpt.data-00000-of-00001"
+        path.write_bytes(first + path.read_bytes()[len(first) :])
+        with pytest.raises(ValueError, match="the object graph is damaged"):
+            TensorBundle(prefix).variable_names()
 
 
 def test_a_short_file_of_tensors_is_told(tmp_path):

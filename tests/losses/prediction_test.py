@@ -4,7 +4,13 @@ import scipy.special
 import sklearn.metrics
 import tensorflow as tf
 
-from tinybert_tf.losses import label_loss, regression_loss, soft_cross_entropy
+from tinybert_tf.losses import (
+    binary_label_loss,
+    label_loss,
+    regression_loss,
+    soft_binary_cross_entropy,
+    soft_cross_entropy,
+)
 
 RNG = np.random.default_rng(0)
 TEACHER, STUDENT = 3 * RNG.normal(size=(2, 6, 4))
@@ -44,7 +50,7 @@ def test_gradient_is_the_difference_of_the_distributions():
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("loss", [soft_cross_entropy, regression_loss])
+@pytest.mark.parametrize("loss", [soft_cross_entropy, soft_binary_cross_entropy, regression_loss])
 def test_low_precision_is_computed_in_float32(loss, dtype):
     teacher, student = (tf.cast(300 * x, dtype) for x in (TEACHER, STUDENT))
     actual = loss(teacher, student)
@@ -54,9 +60,10 @@ def test_low_precision_is_computed_in_float32(loss, dtype):
 
 
 @pytest.mark.parametrize("temperature", [0, -1.0, float("nan")])
-def test_temperature_that_is_not_positive(temperature):
+@pytest.mark.parametrize("loss", [soft_cross_entropy, soft_binary_cross_entropy])
+def test_temperature_that_is_not_positive(loss, temperature):
     with pytest.raises(ValueError, match="`temperature` is .*, expected a positive number"):
-        soft_cross_entropy(TEACHER, STUDENT, temperature)
+        loss(TEACHER, STUDENT, temperature)
 
 
 def test_regression_loss_by_hand():
@@ -74,6 +81,45 @@ def test_label_loss_equals_scikit_learn():
     assert label_loss(labels, tf.cast(STUDENT, "bfloat16")).dtype == tf.float32
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 7])
+def test_soft_binary_cross_entropy_equals_scipy(temperature):
+    targets = scipy.special.expit(TEACHER / temperature)
+    logs = [scipy.special.log_expit(sign * STUDENT / temperature) for sign in (1, -1)]
+    expected = -np.sum(targets * logs[0] + (1 - targets) * logs[1], axis=1)
+    actual = soft_binary_cross_entropy(TEACHER, STUDENT, temperature)
+    np.testing.assert_allclose(actual, expected, rtol=1e-12)
+    scaled = soft_binary_cross_entropy(TEACHER, STUDENT, temperature, True)
+    np.testing.assert_allclose(scaled, expected * temperature**2, rtol=1e-12)
+
+
+def test_binary_label_loss_equals_scikit_learn():
+    held = RNG.integers(0, 2, size=(6, 4))
+    probabilities = scipy.special.expit(STUDENT)
+    expected = [
+        sum(
+            sklearn.metrics.log_loss([label], [[1 - p, p]], labels=[0, 1])
+            for label, p in zip(*row, strict=True)
+        )
+        for row in zip(held, probabilities, strict=True)
+    ]
+    np.testing.assert_allclose(binary_label_loss(held, STUDENT), expected, rtol=1e-9)
+    assert binary_label_loss(held, tf.cast(STUDENT, "float16")).dtype == tf.float32
+
+
+def test_binary_losses_of_huge_logits_are_finite():
+    teacher, student = np.float32([[1e4, -1e4]]), np.float32([[-1e4, 1e4]])
+    np.testing.assert_allclose(soft_binary_cross_entropy(teacher, student), [2e4])
+    np.testing.assert_allclose(binary_label_loss(np.float32([[1, 1]]), student), [1e4])
+
+
+def test_binary_gradient_is_the_difference_of_the_probabilities_also_at_zero():
+    student = tf.Variable(STUDENT * [1, 1, 1, 0])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(soft_binary_cross_entropy(tf.constant(TEACHER), student))
+    expected = scipy.special.expit(student.numpy()) - scipy.special.expit(TEACHER)
+    np.testing.assert_allclose(tape.gradient(loss, student), expected, atol=1e-12)
+
+
 def test_wrong_shapes():
     message = r"logits have shape \(6, 4\) and the student's \(6, 3\); expected the same shape"
     with pytest.raises(ValueError, match=message):
@@ -82,6 +128,10 @@ def test_wrong_shapes():
         regression_loss(TEACHER[:, 0], STUDENT[:, :1])
     with pytest.raises(ValueError, match=r"`labels` has shape \(6, 1\), expected \(6,\)"):
         label_loss(np.zeros((6, 1), int), STUDENT)
+    with pytest.raises(ValueError, match=r"\(6, 4\) and the student's \(6, 3\)"):
+        soft_binary_cross_entropy(TEACHER, STUDENT[:, :3])
+    with pytest.raises(ValueError, match=r"`labels` has shape \(6,\), expected \(6, 4\)"):
+        binary_label_loss(np.zeros(6), STUDENT)
 
 
 def test_batch_of_unknown_size():

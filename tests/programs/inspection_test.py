@@ -100,6 +100,13 @@ def test_a_vocabulary_smaller_than_the_table_and_a_gelu_are_told():
     assert "tanh" in warnings["activation"]
 
 
+def test_another_dtype_is_told(tmp_path):
+    tiny.save_model(tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"torch_dtype": "bfloat16"}))
+    assert "stored as bfloat16" in inspect_checkpoint(tmp_path / "model")["warnings"]["dtype"]
+
+
 def test_numbers_that_are_none_are_told(tmp_path):
     model = tiny.make_model()
     model.classifier.bias.assign([np.nan, 0])

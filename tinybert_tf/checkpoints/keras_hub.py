@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tinybert_tf.atomic import atomic_folder
+from tinybert_tf.checkpoints.building import build_model
 from tinybert_tf.checkpoints.checkpoint import Checkpoint
 from tinybert_tf.checkpoints.hugging_face import bare_name, model_variables
 from tinybert_tf.checkpoints.json_file import read_json
@@ -98,8 +99,6 @@ def from_keras_hub(backbone, vocabulary=None):
     Raises:
         ValueError: If it is another kind of model.
     """
-    from tinybert_tf.checkpoints.model_folder import build_model
-
     name = keras.saving.get_registered_name(type(backbone))
     values = _to_values({"registered_name": name, "config": backbone.get_config()}, name)
     with tempfile.TemporaryDirectory() as folder:
@@ -254,8 +253,7 @@ def _write_backbone(model, folder):
     config = model.config
     values = {key: getattr(config, key) for key in _CONFIG_KEYS}
     _write_json(folder / "config.json", "bert.bert_backbone", "BertBackbone", values)
-    metadata = {"keras_version": keras.__version__, "keras_hub_version": "0.17.0"}
-    metadata |= {"tasks": ["MaskedLM", "TextClassifier"]}
+    metadata = {"keras_version": keras.__version__, "tasks": ["MaskedLM", "TextClassifier"]}
     (folder / "metadata.json").write_text(json.dumps(metadata, indent=4))
     arrays = {bare_name(name): variable for name, variable in model_variables(model).items()}
     _write_weights(arrays, _names(config.num_layers), config.num_heads, folder / "model.weights.h5")

@@ -1,10 +1,12 @@
 """BERT encoders of the TensorFlow Model Garden (`official.nlp`): their checkpoints and objects."""
 
+import dataclasses
 import math
 
 import numpy as np
 import yaml
 
+from tinybert_tf.checkpoints.building import build_model
 from tinybert_tf.checkpoints.checkpoint import Checkpoint
 from tinybert_tf.checkpoints.json_file import read_json
 from tinybert_tf.checkpoints.kernels import from_kernel, tensor_names
@@ -79,8 +81,9 @@ def read_model_garden(path):
     settings = {"hidden_act": "gelu"} | settings
     if settings["hidden_act"] == "gelu":
         settings["hidden_act"] = "gelu_new"
-    vocabulary = read_vocabulary(prefix.parent, variables[_FIRST].shape[0])
-    return _checkpoint(source, variables, settings, vocabulary, f"{prefix}.index")
+    checkpoint = _checkpoint(source, variables, settings, f"{prefix}.index")
+    vocabulary = read_vocabulary(prefix.parent, checkpoint.values["vocab_size"])
+    return dataclasses.replace(checkpoint, vocabulary=vocabulary)
 
 
 def from_model_garden(encoder, vocabulary=None):
@@ -99,15 +102,14 @@ def from_model_garden(encoder, vocabulary=None):
     Example:
         from_model_garden(hub_encoder, Vocabulary.from_file("vocab.txt"))
     """
-    from tinybert_tf.checkpoints.model_folder import build_model
-
     names = {variable.name.partition(":")[0]: variable for variable in encoder.variables}
     variables = {
         name: variable.numpy() for name, variable in _encoder_part(names, encoder.name).items()
     }
     settings = _settings(encoder.get_config(), encoder.name)
     settings["hidden_act"] = _activation(encoder)
-    return build_model(_checkpoint(encoder.name, variables, settings, vocabulary))
+    checkpoint = _checkpoint(encoder.name, variables, settings)
+    return build_model(dataclasses.replace(checkpoint, vocabulary=vocabulary))
 
 
 def _encoder_part(variables, source):
@@ -128,7 +130,8 @@ def _is_known(name):
     return name.startswith(known) and not name.endswith(("/m", "/v", "/momentum"))
 
 
-def _checkpoint(source, variables, settings, vocabulary, weights_source=""):
+def _checkpoint(source, variables, settings, weights_source=""):
+    """The checkpoint of an encoder's variables, without a vocabulary."""
     num_layers = 0
     while f"transformer/layer_{num_layers}/output/kernel" in variables:
         num_layers += 1
@@ -148,7 +151,7 @@ def _checkpoint(source, variables, settings, vocabulary, weights_source=""):
     kind = "BertForSequenceClassification" if "classifier.weight" in tensors else "BertModel"
     values = {"model_type": "bert", "architectures": [kind], **_sizes(tensors, variables, source)}
     values |= {"num_hidden_layers": num_layers, **settings}
-    return Checkpoint(source, values, tensors, vocabulary, weights_source)
+    return Checkpoint(source, values, tensors, weights_source=weights_source)
 
 
 def _sizes(tensors, variables, source):

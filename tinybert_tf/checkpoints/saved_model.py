@@ -6,15 +6,7 @@ import tensorflow as tf
 
 from tinybert_tf.atomic import atomic_folder
 from tinybert_tf.data import BertTokenizer
-
-# What a model's logits become, by its problem: the names and values of the outputs.
-_OUTPUTS = {
-    "classification": lambda logits: {"probabilities": tf.nn.softmax(logits)},
-    "regression": lambda logits: {"score": logits},
-    "multilabel": lambda logits: {"probabilities": tf.nn.sigmoid(logits)},
-    "spans": lambda logits: {"start_logits": logits[..., 0], "end_logits": logits[..., 1]},
-    "tagging": lambda logits: {"tag_logits": logits},
-}
+from tinybert_tf.models.served_outputs import SERVED_OUTPUTS
 
 
 def save_saved_model(model, folder):
@@ -74,7 +66,7 @@ def _ids_signature(model):
     @tf.function(input_signature=specs, autograph=False)
     def serve(ids, mask, segment_ids):
         inputs = {"token_ids": ids, "padding_mask": mask, "segment_ids": segment_ids}
-        return _OUTPUTS[model.problem](model(inputs, training=False)["logits"])
+        return SERVED_OUTPUTS[model.problem](model(inputs, training=False)["logits"])
 
     return serve
 
@@ -91,7 +83,7 @@ def _text_signatures(model, tokenizer):
             "padding_mask": tf.ones_like(ids).to_tensor(),
             "segment_ids": segment_ids.to_tensor(),
         }
-        return _OUTPUTS[model.problem](model(inputs, training=False)["logits"])
+        return SERVED_OUTPUTS[model.problem](model(inputs, training=False)["logits"])
 
     return {
         "text": tf.function(lambda text: answer(text), [spec], autograph=False),

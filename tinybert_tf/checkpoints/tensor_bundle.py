@@ -73,12 +73,6 @@ class TensorBundle:
         """Whether TensorFlow 2 wrote it: it tells what the variables are called."""
         return _OBJECT_GRAPH in self.entries
 
-    @property
-    def files(self):
-        """Paths of the index and of every file of tensors that it names, there or not."""
-        shards = range(self._num_shards)
-        return [pathlib.Path(f"{self.prefix}.index"), *map(self._shard_path, shards)]
-
     def floats(self):
         """Names of the tensors of floating-point numbers."""
         return [name for name, entry in self.entries.items() if entry.dtype in _FLOATS]
@@ -94,9 +88,12 @@ class TensorBundle:
 
         Raises:
             FileNotFoundError: If the file that it lies in is missing.
-            ValueError: If it is split into parts, or its bytes are not all there.
+            ValueError: If it holds something else, is split into parts, or its bytes are not all
+                there.
         """
         entry = self.entries[name]
+        if entry.dtype not in _FLOATS:
+            raise ValueError(f"{self.prefix}.index: {name} holds no floating-point numbers.")
         dtype = np.dtype(_FLOATS[entry.dtype])
         if entry.is_partitioned:
             raise ValueError(f"{self.prefix}: {name} is split into parts, which is not supported.")
@@ -133,10 +130,12 @@ class TensorBundle:
         data = self._bytes(_OBJECT_GRAPH).tobytes()
         try:
             length, start = _read_varint(data, 0)
-        except IndexError:
-            length, start = -1, 0
-        if start + 4 + length != len(data):
-            raise ValueError(f"{self.prefix}: the object graph is damaged. Copy it again.")
+            if start + 4 + length != len(data):
+                raise _Damaged("it has another length than it says")
+        except (IndexError, _Damaged) as error:
+            raise ValueError(
+                f"{self.prefix}: the object graph is damaged ({error}). Copy it again."
+            ) from error
         return data[start + 4 :]
 
     def _read_header(self, data):

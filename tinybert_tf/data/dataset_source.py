@@ -1,6 +1,7 @@
 """Examples of named tasks from TensorFlow Datasets."""
 
 from tinybert_tf.data.examples import Examples
+from tinybert_tf.models.label_names import match_labels
 
 
 def read_dataset(source, split):
@@ -11,8 +12,9 @@ def read_dataset(source, split):
         split: str, a key of its `splits`.
 
     Returns:
-        `Examples`; labels are the names that the dataset gives them. Where there are none, as in
-        the test splits of GLUE, `labels` is `None`; examples that alone have none are left out.
+        `Examples`, those of GLUE in the order of its files; labels are the task's names. Where
+        there are none, as in the test splits of GLUE, `labels` is `None`; examples that alone have
+        none are left out.
 
     Raises:
         ImportError: If the package is not installed.
@@ -30,22 +32,22 @@ def read_dataset(source, split):
     rows = list(tensorflow_datasets.as_numpy(data))
     if source.problem == "spans":
         return _questions(rows)
+    if "idx" in info.features:  # the line in GLUE's file; the dataset itself is shuffled
+        rows.sort(key=lambda row: row["idx"])
+    return _texts(rows, source, info.features)
+
+
+def _texts(rows, source, features):
     own = (source.text_column, source.text_pair_column, source.label_column)
-    return _texts(rows, source.dataset_columns or own, info.features, source.problem)
-
-
-def _texts(rows, columns, features, problem):
-    text, pair, label = columns
-    labels = [row[label].item() for row in rows]
-    if problem == "classification":
-        keep = [number >= 0 for number in labels]
-        if any(keep):
-            rows = [row for row, kept in zip(rows, keep, strict=True) if kept]
-            labels = [features[label].int2str(number) for number in labels if number >= 0]
-        else:
-            labels = None  # as in a test split
-    elif all(score < 0 for score in labels):
-        labels = None
+    text, pair, label = source.dataset_columns or own
+    if any(row[label] >= 0 for row in rows):
+        rows = [row for row in rows if row[label] >= 0]
+        labels = [row[label].item() for row in rows]
+    else:
+        labels = None  # as in a test split
+    if labels is not None and source.problem == "classification":
+        places = match_labels(features[label].names, source.labels)
+        labels = [source.labels[places[number]] for number in labels]
     texts, pairs = (
         None if column is None else [row[column].decode("utf-8") for row in rows]
         for column in (text, pair)

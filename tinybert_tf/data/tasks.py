@@ -15,7 +15,7 @@ from tinybert_tf.data.squad_files import read_squad
 from tinybert_tf.data.tag_files import read_tags
 from tinybert_tf.data.tag_rows import TagRows
 from tinybert_tf.data.task_table import TASKS, Schedule
-from tinybert_tf.data.text_files import column_names, read_examples
+from tinybert_tf.data.text_files import check_on_bad_line, column_names, read_examples
 from tinybert_tf.data.text_rows import TextRows
 from tinybert_tf.models.label_names import match_labels
 
@@ -198,7 +198,8 @@ def task(
         max_length: int, the most tokens of an example; `None` takes the named task's own, or 128,
             or 384 for spans.
         label_separator: str, what stands between several labels of a text.
-        on_bad_line: "error" or "skip"; see `read_examples`.
+        on_bad_line: "error" or "skip"; see `read_examples`. Other files than columns are read
+            whole or not at all.
 
     Returns:
         `Task`.
@@ -213,6 +214,7 @@ def task(
         task("sst2", data_dir="glue/SST-2")
         task(train="train.tsv", dev="dev.tsv", label_column="intent")
     """
+    check_on_bad_line(on_bad_line)
     given = zip(SPLITS, (train, dev, test), strict=True)
     files = {split: pathlib.Path(path) for split, path in given if path is not None}
     if (name is None) == (not files):

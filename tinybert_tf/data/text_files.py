@@ -52,8 +52,7 @@ def read_examples(
     Example:
         read_examples("train.tsv", "sentence", label_column="label")
     """
-    if on_bad_line not in ON_BAD_LINE:
-        raise ValueError(f'`on_bad_line` is "{on_bad_line}", expected {" or ".join(ON_BAD_LINE)}.')
+    check_on_bad_line(on_bad_line)
     path = pathlib.Path(path)
     rows = _rows(path)
     header = list(columns) or next(rows, (1, []))[1]
@@ -76,6 +75,12 @@ def read_examples(
         raise ValueError(f"{path} has no rows below the names of its columns.")
     found = dict(zip(names, map(list, zip(*cells, strict=True)), strict=True))
     return Examples(found[text_column], found.get(text_pair_column), found.get(label_column))
+
+
+def check_on_bad_line(on_bad_line):
+    """Raises ValueError if it is not one of `ON_BAD_LINE`."""
+    if on_bad_line not in ON_BAD_LINE:
+        raise ValueError(f'`on_bad_line` is "{on_bad_line}", expected {" or ".join(ON_BAD_LINE)}.')
 
 
 def _cells(row, header, positions, label_column, to_label, unlabeled):

@@ -107,16 +107,13 @@ class IntermediateObjective:
     def _attention(self, teacher, student, mask):
         teacher_maps, student_maps = teacher["attention_logits"], student["attention_logits"]
         mapping = self._mapping(len(student_maps), len(teacher_maps))
-        heads = {maps[-1].shape[1] for maps in (teacher_maps, student_maps)}
-        if len(heads) > 1:
-            teacher_maps, student_maps = _mean_heads(teacher_maps), _mean_heads(student_maps)
+        chosen = [teacher_maps[layer - 1] for layer in mapping]
+        pairs = list(zip(chosen, student_maps, strict=True))
+        if any(theirs.shape[1] != ours.shape[1] for theirs, ours in pairs):
+            pairs = [tuple(map(_mean_of_heads, pair)) for pair in pairs]
         if self.compat == "reference":
-            teacher_maps = [losses.zero_masked_logits(logits) for logits in teacher_maps]
-            student_maps = [losses.zero_masked_logits(logits) for logits in student_maps]
-        return sum(
-            losses.attention_loss(teacher_maps[teacher_layer - 1], student_map, mask)
-            for teacher_layer, student_map in zip(mapping, student_maps, strict=True)
-        )
+            pairs = [tuple(map(losses.zero_masked_logits, pair)) for pair in pairs]
+        return sum(losses.attention_loss(*pair, mask) for pair in pairs)
 
     def _states(self, teacher, student, projection):
         """Pairs of (teacher's, projected student's) hidden states, the embedding output first."""
@@ -205,11 +202,10 @@ class PredictionObjective:
         }
 
 
-def _mean_heads(maps):
-    """Attention logits `(batch, 1, length, length)`; what a cache left out stays as it is."""
-    return [
-        ops.mean(logits, 1, keepdims=True) if len(logits.shape) == 4 else logits for logits in maps
-    ]
+def _mean_of_heads(attention_logits):
+    """Attention logits as one head, float32 `(batch, 1, length, length)`."""
+    # In float16 the sum of masked logits would overflow.
+    return ops.mean(ops.cast(attention_logits, "float32"), axis=1, keepdims=True)
 
 
 def _soft_tags(teacher, student, labels, mask, **temperature):

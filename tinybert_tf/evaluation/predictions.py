@@ -6,7 +6,7 @@ import tensorflow as tf
 from tinybert_tf.evaluation.spans import decode_spans
 from tinybert_tf.evaluation.tags import decode_tags
 from tinybert_tf.metrics import METRICS
-from tinybert_tf.models.label_names import label_finder
+from tinybert_tf.models.label_names import advice, label_finder
 
 
 class Predictor:
@@ -81,7 +81,9 @@ def to_answers(outputs, problem, label_names, rows=None, allows_no_answer=False)
     if problem == "regression":
         return outputs[:, 0].tolist()
     if problem == "spans":
-        return [answer.text for answer in decode_spans(rows, outputs, allows_no_answer=allows_no_answer)]
+        return [
+            answer.text for answer in decode_spans(rows, outputs, allows_no_answer=allows_no_answer)
+        ]
     if problem == "tagging":
         return decode_tags(rows, outputs, label_names)
     names = np.array(label_names, object)
@@ -122,7 +124,15 @@ def score(task, labels, answers):
         labels, answers = (_held(names, task.labels) for names in (labels, answers))
     elif task.problem == "spans":
         labels = [tuple(text for text, _ in answers_of) for answers_of in labels]
+    elif task.problem == "tagging":
+        answers = [_spelled_as(task.labels, tags) for tags in answers]
     return {name: METRICS[name](labels, answers) for name in task.metrics}
+
+
+def _spelled_as(labels, names):
+    """Names as they are among the labels; those that are not stay as they are."""
+    find = label_finder(labels)
+    return [labels[find(name)] if find(name) >= 0 else name for name in names]
 
 
 def _held(rows, labels):
@@ -140,7 +150,7 @@ def _check_columns(task, label_names):
     if not fits:
         raise ValueError(
             f"The model's labels are {', '.join(label_names)}, but those of {task.name} are "
-            f"{', '.join(task.labels)}."
+            f"{', '.join(task.labels)}.{advice(label_names)}"
         )
 
 

@@ -9,6 +9,8 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from tinybert_tf.atomic import atomic_file
 from tinybert_tf.edge.interpreter import INPUT_NAMES
+from tinybert_tf.models import BertClassifier
+from tinybert_tf.models.served_outputs import SERVED_OUTPUTS
 
 # Recipe -> what it is good for, and the converter's settings.
 RECIPES = {
@@ -45,15 +47,16 @@ def to_tflite(model, path, recipe="dynamic_wi8_afp32"):
         dict with `path`, `recipe` and `size_bytes`.
 
     Raises:
-        ValueError: If the recipe is unknown, the model has no head or no vocabulary, or does not
-            compute in float32.
+        ValueError: If the recipe is unknown, the model has no head or one on every token, or no
+            vocabulary, or does not compute in float32.
 
     Example:
         to_tflite(student, "sst2.tflite", recipe="float32")
     """
     check_recipe(recipe)
     _check_model(model)
-    content = _name_tensors(_convert(model, RECIPES[recipe][1]), _output_name(model))
+    output_name = "score" if model.problem == "regression" else "probabilities"
+    content = _name_tensors(_convert(model, RECIPES[recipe][1]), output_name)
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
         _attach(temporary, model, recipe)
@@ -74,6 +77,11 @@ def _check_model(model):
         raise ValueError(
             "The model has no head. Fine-tune or distil it on a task before exporting it."
         )
+    if model.problem not in BertClassifier.problems:
+        raise ValueError(
+            f"The model is for {model.problem}; a .tflite file is made of models for "
+            f"{', '.join(BertClassifier.problems)}."
+        )
     if model.vocabulary is None:
         raise ValueError(
             "The model has no vocabulary, so its file could not read text. Put vocab.txt into the "
@@ -84,10 +92,6 @@ def _check_model(model):
             f"The model computes in {model.compute_dtype}; a file computes in float32. "
             'Load the model with dtype="float32".'
         )
-
-
-def _output_name(model):
-    return "score" if model.problem == "regression" else "probabilities"
 
 
 def _convert(model, settings):
@@ -104,7 +108,7 @@ def _convert(model, settings):
 
 
 def _serving_function(model):
-    config, output_name = model.config, _output_name(model)
+    config = model.config
     specs = [tf.TensorSpec((1, None), tf.int32, name=name) for name in INPUT_NAMES]
 
     @tf.function(input_signature=specs, autograph=False)
@@ -115,8 +119,7 @@ def _serving_function(model):
             "padding_mask": _fit(mask, config, 2),
             "segment_ids": _fit(segment_ids, config, config.num_segments),
         }
-        logits = model(inputs, training=False)["logits"]
-        return {output_name: logits if output_name == "score" else tf.nn.softmax(logits)}
+        return SERVED_OUTPUTS[model.problem](model(inputs, training=False)["logits"])
 
     return serve
 

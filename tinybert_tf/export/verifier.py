@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinybert_tf.edge import EdgeModel
-from tinybert_tf.evaluation import predict, task_metrics, to_outputs
+from tinybert_tf.evaluation import predict, task_metrics, to_answers, to_outputs
 from tinybert_tf.export.predictor import predict_file
 
 _NUM_WORST = 5
@@ -20,13 +20,13 @@ def verify(model, path, task, split="dev"):
 
     Returns:
         dict with `path`, `split`, `num_examples`; `agreement`, the share of examples to which both
-        give the same label (`None` for regression); `metrics`, for each of the task's metrics a
-        dict of its value for the `model`, for the `file`, and the `drop` between them (empty if the
-        split has no labels); `largest_logit_difference`, over examples and classes, of logits less
-        their mean over the classes (a file keeps probabilities, whose logarithm is that up to a
-        constant), or of scores; and `worst_examples`, those that differ most: `text`, `text_pair`,
-        `difference`, `model_label`, `file_label` (`None` for regression), `model_outputs` and
-        `file_outputs` (probabilities or the score).
+        give the same label or labels (`None` for regression); `metrics`, for each of the task's
+        metrics a dict of its value for the `model`, for the `file`, and the `drop` between them
+        (empty if the split has no labels); `largest_logit_difference`, over examples and classes,
+        of logits less their mean over the classes (a file keeps probabilities, whose logarithm is
+        that up to a constant), or of scores; and `worst_examples`, those that differ most: `text`,
+        `text_pair`, `difference`, `model_label`, `file_label` (`None` for regression),
+        `model_outputs` and `file_outputs` (probabilities or the score).
 
     Raises:
         ValueError: If the file is broken, holds no vocabulary, has other labels than the model, or
@@ -47,15 +47,16 @@ def verify(model, path, task, split="dev"):
     outputs = to_outputs(logits, model.problem), predict_file(edge_model, examples, task.max_length)
     _check_finite(outputs[1], path, examples)
     differences = _differences(model, logits, outputs[1])
-    answers = [probabilities.argmax(axis=1) for probabilities in outputs]
+    answers = [to_answers(rows, model.problem, model.labels) for rows in outputs]
+    agreement = np.mean([before == after for before, after in zip(*answers, strict=True)])
     return {
         "path": str(path),
         "split": split,
         "num_examples": len(examples),
-        "agreement": None if _is_score(model) else float(np.mean(answers[0] == answers[1])),
+        "agreement": None if _is_score(model) else float(agreement),
         "metrics": _metrics(model, task, examples, outputs),
         "largest_logit_difference": float(differences.max()),
-        "worst_examples": _worst(model, examples, outputs, differences),
+        "worst_examples": _worst(model, examples, outputs, answers, differences),
     }
 
 
@@ -74,10 +75,14 @@ def _is_score(model):
 
 def _differences(model, logits, file_outputs):
     """Greatest difference of each example, float array `(examples,)`."""
-    if not _is_score(model):
-        file_outputs = np.log(np.maximum(file_outputs, np.finfo(np.float32).tiny))
+    tiny = np.finfo(np.float32).tiny
+    if model.problem == "classification":
+        file_outputs = np.log(np.maximum(file_outputs, tiny))
         file_outputs = file_outputs - file_outputs.mean(axis=1, keepdims=True)
         logits = logits - logits.mean(axis=1, keepdims=True)
+    elif model.problem == "multilabel":
+        odds = np.maximum(file_outputs, tiny) / np.maximum(1 - file_outputs, tiny)
+        file_outputs = np.log(odds)
     return np.abs(logits - file_outputs).max(axis=1)
 
 
@@ -91,13 +96,13 @@ def _metrics(model, task, examples, outputs):
     }
 
 
-def _worst(model, examples, outputs, differences):
+def _worst(model, examples, outputs, answers, differences):
     return [
         {
             "text": examples.texts[index],
             "text_pair": examples.text_pairs and examples.text_pairs[index],
             "difference": float(differences[index]),
-            **{f"{name}_label": _label(model, rows[index]) for name, rows in _named(outputs)},
+            **{f"{name}_label": _label(model, found[index]) for name, found in _named(answers)},
             **{f"{name}_outputs": rows[index].tolist() for name, rows in _named(outputs)},
         }
         for index in np.argsort(-differences, kind="stable")[:_NUM_WORST]
@@ -108,5 +113,5 @@ def _named(outputs):
     return zip(("model", "file"), outputs, strict=True)
 
 
-def _label(model, outputs):
-    return None if _is_score(model) else model.labels[int(outputs.argmax())]
+def _label(model, answer):
+    return None if _is_score(model) else answer

@@ -114,8 +114,7 @@ def binary_label_loss(labels, logits):
 
 
 def _binary_cross_entropy(targets, logits):
-    losses = ops.relu(logits) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
-    return ops.sum(losses, axis=-1)
+    return ops.sum(ops.softplus(logits) - logits * targets, axis=-1)
 
 
 def _check_temperature(temperature):

@@ -3,9 +3,9 @@
 from keras import ops
 
 from tinybert_tf.losses.masking import at_least_float32, check_batch_shape, masked_mean
-from tinybert_tf.losses.prediction import label_loss, soft_cross_entropy
+from tinybert_tf.losses.prediction import soft_cross_entropy
 
-_NEVER = -1e4  # logit of a token that cannot be chosen
+_NEVER = -1e9  # logit of a token that cannot be chosen
 
 
 def soft_span_cross_entropy(teacher_logits, student_logits, padding_mask=None, **temperature):
@@ -21,7 +21,7 @@ def soft_span_cross_entropy(teacher_logits, student_logits, padding_mask=None, *
         Float tensor `(batch,)`, float32 or wider: the loss of the start plus that of the end.
 
     Raises:
-        ValueError: As `soft_cross_entropy` raises.
+        ValueError: As `soft_cross_entropy` raises, or if the mask has another shape.
     """
     teacher_logits, student_logits = (
         _over_tokens(logits, padding_mask) for logits in (teacher_logits, student_logits)
@@ -41,19 +41,21 @@ def span_label_loss(labels, logits, padding_mask=None):
         Float tensor `(batch,)`, float32 or wider: the loss of the start plus that of the end.
 
     Raises:
-        ValueError: If there are not two labels for each example.
+        ValueError: If there are not two labels for each example, or the mask has another shape.
     """
     check_batch_shape("labels", labels, (logits.shape[0], 2))
     logits = _over_tokens(logits, padding_mask)
-    return label_loss(labels[:, 0], logits[:, 0]) + label_loss(labels[:, 1], logits[:, 1])
+    positions = ops.cumsum(ops.ones_like(logits), axis=-1) - 1  # the length may not be known
+    targets = ops.cast(positions == ops.cast(labels, logits.dtype)[:, :, None], logits.dtype)
+    return -ops.sum(targets * ops.log_softmax(logits), axis=(1, 2))
 
 
 def _over_tokens(logits, padding_mask):
     """Logits as `(batch, 2, length)`, those of padding so low that they do not count."""
     (logits,) = at_least_float32(logits)
     if padding_mask is not None:
-        mask = ops.cast(padding_mask, logits.dtype)[:, :, None]
-        logits = logits * mask + (1 - mask) * _NEVER
+        check_batch_shape("padding_mask", padding_mask, logits.shape[:2])
+        logits = ops.where(ops.cast(padding_mask, "bool")[:, :, None], logits, _NEVER)
     return ops.transpose(logits, (0, 2, 1))
 
 
@@ -71,10 +73,11 @@ def soft_tag_cross_entropy(teacher_logits, student_logits, counted=None, **tempe
         Float tensor `(batch,)`, float32 or wider; 0 for an example without a word.
 
     Raises:
-        ValueError: As `soft_cross_entropy` raises.
+        ValueError: As `soft_cross_entropy` raises, or if `counted` has another shape.
     """
     losses = soft_cross_entropy(teacher_logits, student_logits, **temperature)
     counted = ops.ones_like(losses) if counted is None else ops.cast(counted, losses.dtype)
+    check_batch_shape("counted", counted, losses.shape)
     return masked_mean(losses, counted)
 
 

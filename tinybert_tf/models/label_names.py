@@ -25,7 +25,7 @@ def match_labels(labels, model_labels):
         if len(places) == len(model_labels) == len(labels) and set(wanted) == set(places):
             return tuple(places[name] for name in wanted)
     raise ValueError(
-        f"{_listed(model_labels)} cannot be matched with {_listed(labels)}.{_advice(model_labels)}"
+        f"{_listed(model_labels)} cannot be matched with {_listed(labels)}.{advice(model_labels)}"
     )
 
 
@@ -49,7 +49,8 @@ def _listed(labels):
     return f"the labels {', '.join(labels)}"
 
 
-def _advice(model_labels):
+def advice(model_labels):
+    """What to do about outputs that have no names, a str; "" where they have."""
     if not all(re.fullmatch(r"LABEL_\d+", name) for name in model_labels):
         return ""
     return (

@@ -126,6 +126,9 @@ def _warnings(model, checkpoint, kind):
     import numpy as np
 
     warnings, config, vocabulary = {}, model.config, model.vocabulary
+    stored = _content(checkpoint)["stored_dtype"]
+    if stored != "float32":
+        warnings["dtype"] = f"stored as {stored}, computed and written as float32"
     if kind in _ACTIVATION_NOTES and config.activation.startswith("gelu"):
         warnings["activation"] = _ACTIVATION_NOTES[kind]
     if config.max_sequence_length > _USUAL_POSITIONS:

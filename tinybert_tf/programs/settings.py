@@ -36,7 +36,8 @@ class Settings:
         """Raises ValueError or FileNotFoundError for settings that cannot work."""
         for name in _READ:
             path = getattr(self, name, None)
-            if path is not None and not pathlib.Path(path).exists():
+            # A TensorFlow checkpoint is named by the prefix of its files.
+            if path and not any(pathlib.Path(f"{path}{end}").exists() for end in ("", ".index")):
                 raise FileNotFoundError(f"{path}: no such file or folder, for --{name}.")
 
     def check_at_least(self, least, *names):
