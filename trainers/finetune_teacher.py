@@ -72,7 +72,8 @@ def run(settings):
         settings.epochs,
         [tb.callbacks.TaskEvaluator(task), tb.callbacks.DistillationMonitor(), best],
     )
-    return record.finish_model({"dev": best.metrics, "epochs": logs})
+    steps = settings.epochs * batches.steps_per_epoch
+    return record.finish_model({"dev": best.metrics, "steps": steps, "epochs": logs})
 
 
 def make_model(settings, task):

@@ -127,6 +127,7 @@ def run(settings):
     return record.finish_model(
         {
             "dev": best.metrics,
+            "steps": (len(intermediate) + len(prediction)) * batches.steps_per_epoch,
             "teacher_dev": teacher_dev,
             "teacher_dtype": teacher.dtype_policy.name,
             "intermediate_epochs": intermediate,

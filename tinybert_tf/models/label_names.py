@@ -54,6 +54,6 @@ def advice(model_labels):
     if not all(re.fullmatch(r"LABEL_\d+", name) for name in model_labels):
         return ""
     return (
-        " The model does not say what its outputs mean: put the names into its id2label "
-        "(config.json)."
+        " The model does not say what its outputs mean: name them with `tinybert-tf "
+        "convert-checkpoint --labels`, or in its config.json under id2label."
     )
