@@ -9,9 +9,9 @@ if it is damaged, and says where.
 import dataclasses
 import pathlib
 
-from tinybert_tf.programs.inspection import exists, inspect_checkpoint, inspect_tflite
+from tinybert_tf.programs.inspection import inspect_checkpoint, inspect_tflite
 from tinybert_tf.programs.run_record import RunRecord
-from tinybert_tf.programs.settings import Settings, setting
+from tinybert_tf.programs.settings import Settings, exists, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ and of the TensorFlow Model Garden; of the last two also a checkpoint's prefix.
 import dataclasses
 import difflib
 
-from tinybert_tf.programs.inspection import exists
 from tinybert_tf.programs.run_record import RunRecord
 from tinybert_tf.programs.settings import Settings, setting
 
@@ -29,8 +28,7 @@ class ConvertCheckpointSettings(Settings):
     overwrite: bool = setting(False, "replace the run that is in the output folder")
 
     def check(self):
-        if not exists(self.model):
-            raise FileNotFoundError(f"{self.model}: no such model or prefix, for --model.")
+        super().check()
         if self.format not in FORMATS:
             nearest = difflib.get_close_matches(self.format, FORMATS, n=1)
             advice = f' Did you mean "{nearest[0]}"?' if nearest else ""

@@ -9,10 +9,9 @@ labels alone.
 """
 
 import dataclasses
-import pathlib
 
 from tinybert_tf.programs.precision import FROZEN, TRAINED, check_dtype, frozen_dtype
-from tinybert_tf.programs.settings import TrainingSettings, setting
+from tinybert_tf.programs.settings import TrainingSettings, exists, setting
 from tinybert_tf.programs.training import (
     TrainingRecord,
     cache_teacher,
@@ -77,7 +76,7 @@ class TaskDistillSettings(TrainingSettings):
             raise ValueError(f"--initialize is {self.initialize}, expected teacher_pca or random.")
         self.check_at_least(0, "intermediate_epochs")
         self.check_at_least(1, "prediction_epochs")
-        if not pathlib.Path(self.teacher).is_dir():
+        if not exists(self.teacher):
             raise FileNotFoundError(f"{self.teacher}: no such folder, for --teacher.")
         is_folder(self.student)
         # What is wrong with the second stage is said before the first.

@@ -83,4 +83,4 @@ def test_an_encoder_has_no_classes_to_name(tmp_path):
 def test_a_missing_model_is_told(tmp_path):
     outcome = convert(tmp_path / "model", model=tmp_path / "nothing")
     assert outcome.status == 2
-    assert "no such model or prefix, for --model" in outcome.err
+    assert "no such file or folder, for --model" in outcome.err

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import glob
-import pathlib
 import re
 
 _USUAL_POSITIONS = 512
@@ -200,8 +199,3 @@ def _graph(path):
         "operators": dict(operators.most_common()),
         "tensors": dict(tensors.most_common()),
     }
-
-
-def exists(path):
-    """Whether there is a file, a folder, or a TensorFlow checkpoint of that prefix."""
-    return pathlib.Path(path).exists() or pathlib.Path(f"{path}.index").exists()

@@ -21,6 +21,11 @@ def setting(default=REQUIRED, help="", compared=True):
     return dataclasses.field(default=default, metadata={"help": help, "compared": compared})
 
 
+def exists(path):
+    """Whether there is a file, a folder, or a TensorFlow checkpoint whose files begin like that."""
+    return any(pathlib.Path(f"{path}{end}").exists() for end in ("", ".index"))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """Base of every program's settings.
@@ -36,8 +41,7 @@ class Settings:
         """Raises ValueError or FileNotFoundError for settings that cannot work."""
         for name in _READ:
             path = getattr(self, name, None)
-            # A TensorFlow checkpoint is named by the prefix of its files.
-            if path and not any(pathlib.Path(f"{path}{end}").exists() for end in ("", ".index")):
+            if path is not None and not exists(path):
                 raise FileNotFoundError(f"{path}: no such file or folder, for --{name}.")
 
     def check_at_least(self, least, *names):

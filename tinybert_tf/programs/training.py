@@ -3,11 +3,11 @@
 import contextlib
 import dataclasses
 import difflib
-import pathlib
 import signal
 import threading
 
 from tinybert_tf.programs.run_record import RunRecord
+from tinybert_tf.programs.settings import exists
 from tinybert_tf.programs.strategies import check_same_everywhere, is_chief, wait_for_all
 
 
@@ -157,14 +157,14 @@ def cache_teacher(settings, record, teacher, batches, outputs, limit_bytes=None)
 
 
 def is_folder(name):
-    """Whether a --student or --teacher is a folder rather than a preset.
+    """Whether a --student or --teacher is a model on disk rather than a preset.
 
     Raises:
         FileNotFoundError: If it is neither.
     """
     from tinybert_tf.models import PRESETS
 
-    if name not in PRESETS and not pathlib.Path(name).is_dir():
+    if name not in PRESETS and not exists(name):
         near = difflib.get_close_matches(name, PRESETS, n=1)
         hint = f' Did you mean "{near[0]}"?' if near else ""
         raise FileNotFoundError(
