@@ -162,7 +162,7 @@ def test_scores_of_pairs(tmp_path):
     task += ("--train", train, "--dev", train)
     tiny.done("finetune-teacher", "--teacher", start, *task, "--output", teacher, "--epochs", 1)
     short = ("--intermediate-epochs", 0, "--prediction-epochs", 1)
-    models = ("--teacher", teacher, "--student", start)
+    models = ("--teacher", teacher, "--student", start, "--allow-weak-teacher")
     result = tiny.done("task-distill", *models, *task, "--output", student, *short)
     assert -1 <= result["dev"]["dev_pearson"] <= 1
     file = tmp_path / "student.tflite"
@@ -267,6 +267,7 @@ stages:
     student: {small}
     intermediate_epochs: 0
     prediction_epochs: 1
+    allow_weak_teacher: true
     output: ${{output}}/student
 """
     )

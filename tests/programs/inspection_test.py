@@ -8,7 +8,8 @@ import tiny
 from golden_checkpoints import FOLDER
 
 import tinybert_tf as tb
-from tinybert_tf.programs.inspection import exists, inspect_checkpoint, inspect_tflite
+from tinybert_tf.programs.inspection import inspect_checkpoint, inspect_tflite
+from tinybert_tf.programs.settings import exists
 
 FINETUNED = FOLDER / "google_tf1" / "finetuned"
 

@@ -5,6 +5,8 @@ import math
 
 from tinybert_tf.evaluation.predictions import score
 
+_MARGIN = 0.02
+
 
 def chance_metrics(task, split="dev"):
     """What the best model that does not look at the text would score.
@@ -43,12 +45,13 @@ def weakness(task, metrics, split="dev"):
         split: str.
 
     Returns:
-        str, or `None` if one metric at least is better than chance by more than its standard error.
+        str, or `None` if one metric at least is better than chance by more than its standard error
+        or, with few examples, 0.02.
     """
     chance, count = chance_metrics(task, split), len(task.examples(split))
     for name, value in chance.items():
-        spread = math.sqrt(value * (1 - value)) or 1.0
-        if metrics[name] > value + spread / math.sqrt(count):
+        spread = (math.sqrt(value * (1 - value)) or 1.0) / math.sqrt(count)
+        if metrics[name] > value + min(spread, _MARGIN):
             return None
     name = task.metrics[0]
     return (
