@@ -27,12 +27,16 @@ class Budget:
         intermediate_epochs: int, of the distilled student.
         prediction_epochs: int; teacher and labels alone get as many passes as both stages.
         seeds: int, number of students of each kind.
+        intermediate_rate: str, the students' learning rate in the intermediate stage.
+        prediction_rate: str, the one in the prediction stage and on labels alone.
         data: tuple of str, the flags that name the data; "{data}" is the data folder.
     """
 
     intermediate_epochs: int
     prediction_epochs: int
     seeds: int = 1
+    intermediate_rate: str = "1e-3"
+    prediction_rate: str = "5e-4"
     data: tuple[str, ...] = ()
 
     @property
@@ -52,7 +56,7 @@ BUDGETS = {
     "snli": Budget(
         2, 1, data=("--train", "{data}/SNLI/test.tsv", "--dev", "{data}/SNLI/dev.tsv", *_SNLI)
     ),
-    "sst2": Budget(1, 1),
+    "sst2": Budget(1, 1, intermediate_rate="3e-4", prediction_rate="2e-4"),
     # SQuADShifts' new Wikipedia and Reddit parts stand in for the train file: every fifth
     # paragraph of both.
     "squad": Budget(
@@ -61,7 +65,7 @@ BUDGETS = {
         data=("--problem", "spans", "--train", "{squad}", "--dev", "{data}/SQuAD/dev-v1.1.json"),
     ),
 }
-TEACHER_RATE, INTERMEDIATE_RATE, PREDICTION_RATE = "5e-5", "3e-4", "2e-4"
+TEACHER_RATE = "5e-5"
 
 
 def commands(task, budget, data, output, seed):
@@ -74,10 +78,10 @@ def commands(task, budget, data, output, seed):
     teacher = ["finetune-teacher", *flags, "--teacher", find_minilm()]
     teacher += ["--output", str(folder / "teacher"), "--learning-rate", TEACHER_RATE]
     student = ["task-distill", *flags, "--teacher", str(folder / "teacher"), "--seed", str(seed)]
-    student += ["--prediction-learning-rate", PREDICTION_RATE, "--allow-weak-teacher"]
+    student += ["--prediction-learning-rate", budget.prediction_rate, "--allow-weak-teacher"]
     distilled = ["--output", str(folder / f"distilled_{seed}")]
     distilled += ["--intermediate-epochs", str(budget.intermediate_epochs)]
-    distilled += ["--intermediate-learning-rate", INTERMEDIATE_RATE]
+    distilled += ["--intermediate-learning-rate", budget.intermediate_rate]
     distilled += ["--prediction-epochs", str(budget.prediction_epochs)]
     alone = ["--output", str(folder / f"labels_alone_{seed}"), "--intermediate-epochs", "0"]
     alone += ["--prediction-epochs", str(budget.epochs)]
