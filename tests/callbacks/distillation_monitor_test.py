@@ -22,6 +22,7 @@ def test_a_teacher_at_chance_is_reported_once(task, stub):
     with pytest.warns(UserWarning, match=message):
         monitor.on_train_begin()
     assert monitor.teacher_metrics == {"accuracy": pytest.approx(share)}
+    assert monitor.teacher_weakness.startswith(message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         monitor.on_train_begin()
@@ -32,7 +33,9 @@ def test_a_good_teacher_is_not_reported(task, monkeypatch):
     monkeypatch.setattr(module, lambda teacher, task: {"accuracy": 0.9})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert DistillationMonitor(task=task).measure_teacher(None) == {"accuracy": 0.9}
+        monitor = DistillationMonitor(task=task)
+        assert monitor.measure_teacher(None) == {"accuracy": 0.9}
+    assert monitor.teacher_weakness is None
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

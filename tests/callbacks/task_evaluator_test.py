@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,6 +19,21 @@ def accuracy(model, task):
     inputs = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": mask}
     found = np.argmax(model(inputs)["logits"], axis=1)
     return accuracy_score(examples.labels, [model.labels[index] for index in found])
+
+
+def test_the_mismatched_part_is_measured_too(task, stub):
+    examples = {"dev": task.examples("dev"), "dev_mismatched": task.examples("train")}
+    both = dataclasses.replace(task, read=examples.__getitem__, splits=tuple(examples))
+    evaluator, student = TaskEvaluator(both), tiny.make_model(seed=3, num_layers=1)
+    evaluator.set_model(stub(student))
+    evaluator.on_train_begin()
+    logs = {}
+    evaluator.on_epoch_end(0, logs)
+    other = dataclasses.replace(task, read=lambda split: task.examples("train"))
+    assert logs == {
+        "dev_accuracy": pytest.approx(accuracy(student, task)),
+        "dev_mismatched_accuracy": pytest.approx(accuracy(student, other)),
+    }
 
 
 @pytest.mark.parametrize("labels", [("no", "yes"), ("yes", "no")])

@@ -5,6 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tinybert_tf.data import ExampleBatches, Examples
+from tinybert_tf.data.span_rows import SpanRows
+from tinybert_tf.data.tag_rows import TagRows
 from tinybert_tf.models.vocabulary import Vocabulary
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -158,6 +160,49 @@ def test_dtypes(labels, dtype):
     inputs, spec = batches(Examples(["a", "b"], labels=labels)).epoch(0).element_spec
     assert spec == tf.TensorSpec([None], dtype)
     assert {entry.dtype for entry in inputs.values()} == {tf.int32}
+
+
+def test_several_labels_at_once():
+    held = [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    _, labels = next(iter(batches(Examples(["a", "b"], labels=held)).epoch(0)))
+    assert labels.dtype == tf.float32
+    np.testing.assert_array_equal(labels, held)
+    whole = [[1, 0], [0, 1]]
+    assert batches(Examples(["a", "b"], labels=whole)).element_spec[1].dtype == tf.float32
+
+
+def test_a_tag_for_each_token_and_none_for_padding():
+    examples = Examples(["a b c", "d", ""], labels=[(2, 0, 1), (1,), ()])
+    inputs, labels = next(iter(batches(examples, rows=TagRows, pad_to=6).epoch(0)))
+    assert labels.numpy().tolist() == [
+        [-1, 2, 0, 1, -1, -1],
+        [-1, 1, -1, -1, -1, -1],
+        [-1] * 6,
+    ]
+    assert inputs["padding_mask"].numpy().sum(axis=1).tolist() == [5, 3, 2]
+
+
+@pytest.mark.parametrize("seed", [None, 4])
+def test_every_window_of_a_long_context_comes_once(seed):
+    context = " ".join("abcdefghij" * 20)
+    examples = Examples(["k"] * 3, [context, "a b", context], [(), (("b", 2),), (("a", 0),)])
+    made = batches(examples, rows=SpanRows, max_length=40, seed=seed, batch_size=2)
+    assert made.num_examples == made.rows.num_rows == made.sizes.sum() > 5
+    ids, positions = [], []
+    for inputs, labels in made.epoch(1):
+        ids += [
+            row[mask > 0].tolist()
+            for row, mask in zip(
+                inputs["token_ids"].numpy(), inputs["padding_mask"].numpy(), strict=True
+            )
+        ]
+        positions += labels.numpy().tolist()
+    order = made.order(1)
+    assert sorted(order) == list(range(made.num_examples))
+    expected = [made.rows.encode([row]) for row in order]
+    assert ids == [row_ids.to_list()[0] for row_ids, _, _ in expected]
+    assert positions == [labels.numpy().tolist()[0] for _, _, labels in expected]
+    assert sorted(filter(any, positions)) == [[3, 3], [4, 4]]
 
 
 @pytest.mark.parametrize(

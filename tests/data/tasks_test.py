@@ -1,15 +1,17 @@
+import gzip
 import math
 import pathlib
 import re
-import sys
+import shutil
 import types
 
+import glue_files
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_datasets
 
 from tinybert_tf.data import TASKS, Examples, task
+from tinybert_tf.data.tasks import PROBLEMS
 from tinybert_tf.metrics import METRICS
 from tinybert_tf.models.vocabulary import Vocabulary
 
@@ -41,10 +43,83 @@ def test_table_is_consistent(name):
     source = TASKS[name]
     assert len(source.cells or source.labels) == len(source.labels) == len(set(source.labels))
     assert set(source.metrics) <= set(METRICS)
+    assert source.problem in PROBLEMS
+    assert len(source.dataset_columns) in (0, 3)
+    assert {"train", "dev"} <= set(source.splits)
+
+
+@pytest.fixture(scope="module", name="glue")
+def write_glue(tmp_path_factory):
+    return glue_files.write_all(tmp_path_factory.mktemp("glue"))
+
+
+LAYOUTS = [(name, split) for name, splits in glue_files.EXAMPLES.items() for split in splits]
+
+
+def test_every_task_with_files_of_its_own_is_tried():
+    assert set(glue_files.EXAMPLES) == set(TASKS) - {"snips"}
+    for name, splits in glue_files.EXAMPLES.items():
+        assert set(splits) == set(TASKS[name].splits)
+
+
+@pytest.mark.parametrize(("name", "split"), LAYOUTS)
+def test_layouts(glue, name, split):
+    expected = glue_files.EXAMPLES[name][split]
+    for folder in (glue, glue / TASKS[name].folder):
+        assert task(name, data_dir=folder).examples(split) == expected
+
+
+def test_files_may_be_compressed(glue, tmp_path):
+    content = (glue / "MNLI" / "dev_mismatched.tsv").read_bytes()
+    (tmp_path / "dev_mismatched.tsv.gz").write_bytes(gzip.compress(content))
+    examples = task("mnli", data_dir=tmp_path).examples("dev_mismatched")
+    assert examples == glue_files.EXAMPLES["mnli"]["dev_mismatched"]
+
+
+def test_snli_as_its_authors_publish_it(glue, tmp_path):
+    shutil.copy(glue / "SNLI" / "train.tsv", tmp_path / "snli_1.0_train.txt")
+    assert task("snli", tmp_path).examples("train") == glue_files.EXAMPLES["snli"]["train"]
+
+
+def test_a_byte_order_mark_as_in_the_authors_file_of_mrpc(glue, tmp_path):
+    content = (glue / "MRPC" / "train.tsv").read_text("utf-8")
+    written(tmp_path, "\ufeff" + content)
+    assert task("mrpc", tmp_path).examples("train") == glue_files.EXAMPLES["mrpc"]["train"]
+
+
+def test_squad_v2_alone_allows_no_answer():
+    assert [name for name in TASKS if task(name).allows_no_answer] == ["squad_v2"]
+
+
+PUBLISHED = {
+    ("cola", ""): {"dev": 1043, "train": 8551},
+    ("mnli", "MNLI-1k"): {"dev": 1000, "dev_mismatched": 1000},
+    ("mrpc", ""): {"dev": 408, "train": 3668},
+    ("qnli", ""): {"dev": 5463},
+    ("rte", ""): {"dev": 277, "train": 2490},
+    ("snli", ""): {"dev": 9842, "test": 9824},
+    ("squad_v1", ""): {"dev": 10570},
+    ("sst2", ""): {"dev": 872},
+    ("stsb", ""): {"dev": 1500, "train": 5749},
+    ("wnli", ""): {"dev": 71, "train": 635},
+}
+
+
+@pytest.mark.parametrize(("name", "folder"), PUBLISHED)
+def test_published_files(name, folder):
+    if not (SHARED / folder).is_dir():
+        pytest.skip(f"needs {SHARED / folder}")
+    read = task(name, data_dir=SHARED / folder)
+    for split, count in PUBLISHED[name, folder].items():
+        examples = read.examples(split)
+        assert len(examples) == count
+        assert all(text.strip() for text in (*examples.texts, *(examples.text_pairs or ())))
+        if read.problem == "classification":
+            assert set(examples.labels) == set(read.labels)
 
 
 def test_unknown_task_suggests():
-    message = 'Unknown task "sst-2". Did you mean "sst2"? Tasks: snips, sst2.'
+    message = 'Unknown task "sst-2". Did you mean "sst2"? Tasks: cola, mnli, '
     with pytest.raises(ValueError, match=re.escape(message)):
         task("sst-2")
 
@@ -72,15 +147,6 @@ def test_data_dir_is_the_folder_or_the_one_above(tmp_path, below):
     written(tmp_path / below, SST2_TRAIN)
     expected = Examples(["fine film ", "bleak "], None, ["positive", "negative"])
     assert task("sst2", data_dir=tmp_path).examples("train") == expected
-
-
-def test_published_sst2():
-    path = SHARED / "SST-2" / "dev.tsv"
-    if not path.exists():
-        pytest.skip(f"needs {path}")
-    dev = task("sst2", data_dir=SHARED).examples("dev")
-    assert len(dev) == 872
-    assert dev.labels.count("positive") == path.read_text("utf-8").count("\t1\n")
 
 
 def test_missing_data(tmp_path):
@@ -111,20 +177,6 @@ def test_unknown_split():
         task("snips").examples("validation")
 
 
-@pytest.mark.parametrize(("split", "labelled"), [("train", True), ("dev", True), ("test", False)])
-def test_tensorflow_datasets(split, labelled):
-    with tensorflow_datasets.testing.mock_data(num_examples=5):
-        examples = task("sst2").examples(split)
-    assert len(examples) == 5 and all(isinstance(text, str) for text in examples.texts)
-    assert set(examples.labels) <= {"negative", "positive"} if labelled else examples.labels is None
-
-
-def test_without_tensorflow_datasets(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(ImportError, match="glue/sst2 comes from TensorFlow Datasets: pip install"):
-        task("sst2").examples("dev")
-
-
 def test_own_files(tmp_path):
     written(tmp_path, "sentence\tlabel\nb\ty\n", "dev.tsv")
     made = custom(tmp_path, dev=tmp_path / "dev.tsv")
@@ -152,7 +204,7 @@ def test_regression(tmp_path):
     content = "s1\ts2\tscore\na\tb\t2.5\nc\td\t1e0\n"
     columns = {"text_column": "s1", "text_pair_column": "s2", "label_column": "score"}
     made = custom(tmp_path, content, problem="regression", **columns)
-    assert (made.labels, made.metrics) == (("score",), ("pearson",))
+    assert (made.labels, made.metrics) == (("score",), ("pearson", "spearman"))
     assert made.examples("train") == Examples(["a", "c"], ["b", "d"], [2.5, 1.0])
 
 
@@ -161,6 +213,82 @@ def test_scores_are_finite_numbers(tmp_path, cell):
     made = custom(tmp_path, f"sentence\tlabel\na\t{cell}\n", problem="regression")
     with pytest.raises(ValueError, match=f'line 2: label "{cell}" is not a finite number'):
         made.examples("train")
+
+
+def test_multilabel(tmp_path):
+    content = "sentence\tlabel\na\tred|blue\nb\t\nc\t red \n"
+    made = custom(tmp_path, content, problem="multilabel", label_separator="|")
+    assert (made.labels, made.metrics) == (("blue", "red"), ("micro_f1", "subset_accuracy"))
+    assert made.examples("train") == Examples(
+        ["a", "b", "c"], labels=[("red", "blue"), (), ("red",)]
+    )
+    ours = model(("Red", "blue"), "multilabel")
+    ((_, labels),) = made.train(ours, seed=None).epoch(0)
+    np.testing.assert_array_equal(labels, np.float32([[1, 1], [0, 0], [1, 0]]))
+
+
+def test_multilabel_without_any_label(tmp_path):
+    with pytest.raises(ValueError, match="has no labels"):
+        custom(tmp_path, "sentence\tlabel\na\t\n", problem="multilabel")
+
+
+def test_unknown_label_among_several(tmp_path):
+    dev = written(tmp_path, "sentence\tlabel\nb\tx,z\n", "dev.tsv")
+    with pytest.raises(ValueError, match=f'{dev}, line 2: label "z" is not one of x, y.'):
+        custom(tmp_path, dev=dev, problem="multilabel").examples("dev")
+
+
+def make_tags(folder, **settings):
+    train = written(folder, "a O\nb B-X\n\nc O\n", "train.conll")
+    dev = written(folder, "d\tI-X\ne\tO\n", "dev.tsv")
+    return task(train=train, dev=dev, problem="tagging", **settings)
+
+
+def test_tagging(tmp_path):
+    made = make_tags(tmp_path)
+    assert (made.labels, made.metrics) == (("B-X", "I-X", "O"), ("entity_f1",))
+    assert made.examples("train") == Examples(["a b", "c"], labels=[("O", "B-X"), ("O",)])
+    ours = model(("O", "I-X", "B-X"), "tagging")
+    ((_, labels),) = made.train(ours, seed=None).epoch(0)
+    assert labels.numpy().tolist() == [[-1, 0, 2, -1], [-1, 0, -1, -1]]
+
+
+def test_tags_given_must_be_those_of_the_files(tmp_path):
+    made = make_tags(tmp_path, labels=("O", "B-X"))
+    assert made.labels == ("O", "B-X") and len(made.examples("train")) == 2
+    with pytest.raises(ValueError, match='dev.tsv, line 1: label "I-X" is not one of O, B-X.'):
+        made.examples("dev")
+
+
+def test_spans(glue):
+    folder, expected = glue / "SQuAD", glue_files.EXAMPLES["squad_v1"]
+    made = task(train=folder / "train-v1.1.json", dev=folder / "dev-v1.1.json", problem="spans")
+    assert (made.labels, made.max_length, made.allows_no_answer) == (("start", "end"), 384, False)
+    assert {split: made.examples(split) for split in expected} == expected
+    assert task(train=folder / "train-v2.0.json", problem="spans").allows_no_answer
+    ours = model(("start", "end"), "spans", max_sequence_length=40)
+    _, positions = next(iter(made.batches("train", ours, batch_size=1).epoch(0)))
+    # [CLS], 5 words of the question, [SEP], "It", "is", "5", "o", "'", "clock"
+    assert positions.numpy().tolist() == [[9, 12]]
+
+
+def test_bad_lines_of_own_files_are_skipped(tmp_path):
+    content = "sentence\tlabel\na\tx\nshort\nb\ty\n"
+    with pytest.warns(UserWarning, match="1 bad lines skipped; the first: .*train.tsv, line 3"):
+        made = custom(tmp_path, content, on_bad_line="skip")
+        assert made.examples("train").texts == ["a", "b"]
+
+
+def test_bad_lines_of_a_named_task_are_skipped(tmp_path):
+    written(tmp_path, SST2_TRAIN + "odd\t2\n")
+    with pytest.warns(UserWarning, match='line 4: label "2" is not one of 0, 1.'):
+        examples = task("sst2", tmp_path, on_bad_line="skip").examples("train")
+    assert len(examples) == 2
+
+
+def test_unknown_way_with_bad_lines_is_refused_at_once():
+    with pytest.raises(ValueError, match='`on_bad_line` is "drop", expected error or skip'):
+        task("sst2", on_bad_line="drop")
 
 
 def test_split_without_file(tmp_path):
@@ -185,9 +313,14 @@ def test_labels_are_in_the_order_of_the_model(tmp_path):
     assert labels.numpy().tolist() == [1, 0, 1]
 
 
+def test_labels_are_matched_whatever_their_case(tmp_path):
+    ((_, labels),) = custom(tmp_path).train(model(("Y", "X")), seed=None).epoch(0)
+    assert labels.numpy().tolist() == [1, 0, 1]
+
+
 def test_scores_reach_the_model(tmp_path):
     made = custom(tmp_path, "sentence\tlabel\na\t1.5\nb\t2\n", problem="regression")
-    ((_, labels),) = made.train(model(("score",), "regression"), seed=None).epoch(0)
+    ((_, labels),) = made.train(model(("LABEL_0",), "regression"), seed=None).epoch(0)
     np.testing.assert_array_equal(labels, np.array([1.5, 2.0], np.float32))
 
 
@@ -217,7 +350,9 @@ def test_train_is_shuffled_and_dev_is_not(tmp_path):
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (model(("x", "z")), "The model's labels are x, z, but those of train are x, y."),
+        (model(("x", "z")), "does not fit train: the labels x, z cannot be matched with .* x, y"),
+        (model(("LABEL_0", "LABEL_1")), "The model does not say what its outputs mean: .*id2label"),
+        (model(("x", "y"), "multilabel"), "for multilabel, but train is classification"),
         (model(("score",), "regression"), "for regression, but train is classification"),
         (model(("x", "y"), vocabulary=None), "The model has no vocabulary"),
     ],

@@ -63,7 +63,7 @@ def test_missing_file(tmp_path):
 
 def test_unknown_kind(tmp_path):
     assert_refused(
-        written(tmp_path, "", "train.json"), ": unknown kind of file, expected .tsv, .csv"
+        written(tmp_path, "", "train.json"), ": unknown kind of file, expected .tsv, .txt or .csv"
     )
 
 
@@ -110,6 +110,52 @@ def test_no_rows(tmp_path):
 @pytest.mark.parametrize("content", [b"sentence", gzip.compress(b"sentence\tlabel\na\t1")[:-6]])
 def test_broken_gzip(tmp_path, content):
     assert_refused(written(tmp_path, content, "train.tsv.gz"), " is not a whole gzip file: ")
+
+
+BAD_LINES = "sentence\tlabel\na\t1\nb\tx\nc\nd\te\t0\nf\t0\n"
+
+
+def test_bad_lines_are_skipped_on_request_and_counted(tmp_path):
+    path = written(tmp_path, BAD_LINES)
+    message = f"3 bad lines skipped; the first: {path}, line 3: could not convert string to float"
+    with pytest.warns(UserWarning, match=re.escape(message)):
+        examples = read(path, to_label=float, on_bad_line="skip")
+    assert examples == Examples(["a", "f"], labels=[1.0, 0.0])
+
+
+def test_nothing_is_said_where_no_line_is_bad(tmp_path, recwarn):
+    read(written(tmp_path, "sentence\tlabel\na\t1\n"), on_bad_line="skip")
+    assert not recwarn
+
+
+def test_bad_lines_alone_are_no_rows(tmp_path):
+    path = written(tmp_path, "sentence\tlabel\na\tb\t1\n")
+    with pytest.warns(UserWarning, match="1 bad lines skipped"):
+        assert_refused(path, " has no rows", on_bad_line="skip")
+
+
+def test_unknown_way_with_bad_lines(tmp_path):
+    with pytest.raises(ValueError, match='`on_bad_line` is "drop", expected error or skip'):
+        read(written(tmp_path, BAD_LINES), on_bad_line="drop")
+
+
+def test_rows_without_a_label_are_left_out(tmp_path):
+    path = written(tmp_path, "sentence\tlabel\na\t-\nb\t1\n")
+    assert read(path, unlabeled=("-",)) == Examples(["b"], labels=["1"])
+    unlabelled = read_examples(path, "sentence", unlabeled=("-",))
+    assert unlabelled == Examples(["a", "b"])
+
+
+def test_columns_of_a_file_without_their_names(tmp_path):
+    path = written(tmp_path, "x\t1\ta\ny\t0\tb\n")
+    columns = ("source", "label", "sentence")
+    assert read(path, columns=columns) == Examples(["a", "b"], labels=["1", "0"])
+    assert_refused(written(tmp_path, "x\t1\n"), ", line 1: 2 columns, expected 3", columns=columns)
+
+
+def test_txt_is_read_as_tsv(tmp_path):
+    content = 'sentence\tlabel\n"a\t1\n'
+    assert read(written(tmp_path, content, "snli_1.0_dev.txt")).texts == ['"a']
 
 
 def test_refused_label_names_its_line(tmp_path):

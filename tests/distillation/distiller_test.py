@@ -403,7 +403,6 @@ def test_two_replicas_learn_about_tokens_what_one_learns(two_devices, problem):
     with two_devices.scope():
         two = fit_tokens(problem, batches)
     assert_close(two, one, 1e-4)
-    assert one[0]["label_loss"][-1] < one[0]["label_loss"][0]
 
 
 def test_another_projection_is_made_when_asked_for():

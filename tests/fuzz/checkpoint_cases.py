@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import pathlib
+import re
 import struct
 import zipfile
 
@@ -56,6 +57,7 @@ def seeds():
             "vocab.txt": vocabulary,
             "tokenizer_config.json": json.dumps(settings).encode(),
         }
+    found["keras_hub/classifier"]["labels.txt"] = b"no\nyes\nm\xc3\xa4h\n"
     return found
 
 
@@ -251,7 +253,12 @@ def _damage_shape(entry, random):
 
 
 def _damage_h5(content, random, other):
-    """Replaces, removes or links an array through the library that wrote it."""
+    """Replaces, removes or links an array through the library that wrote it, or damages a node."""
+    places = [found.start() for found in re.finditer(rb"TREE|HEAP|SNOD|FRHP|OHDR|OCHK", content)]
+    if places and random.random() < 0.5:
+        start = random.choice(places) + random.choice((0, 4, 64, -256))
+        end = min(start + 256, len(content))
+        return content[:start] + damage_bytes(content[start:end], random) + content[end:]
     file = io.BytesIO(content)
     try:
         with h5py.File(file, "r+") as root:
@@ -295,7 +302,8 @@ def _put_array(root, name, kept, random):
 def _damage_yaml(content, random):
     """Puts another value behind a key."""
     lines = content.split(b"\n")
-    number = random.randrange(len(lines))
+    lines += [b""] * (random.random() < 0.3)
+    number = random.choice((random.randrange(len(lines)), len(lines) - 1))
     value = random.choice(YAML_VALUES) if random.random() < 0.7 else json_value(random)
     key = lines[number].partition(b":")[0]
     lines[number] = random.choice((key + b": ", key + b": ", b"")) + value.encode()

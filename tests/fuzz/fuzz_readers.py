@@ -64,20 +64,20 @@ class Fuzzer:
     """Makes and reads the cases of a kind.
 
     Args:
-        kind: str, one of `KINDS`.
+        module: str, a module with `make_case` and `Reader`, one of the values of `KINDS`.
         seed: int.
         folder: `pathlib.Path` of a folder for the files.
     """
 
-    def __init__(self, kind, seed, folder):
-        module = importlib.import_module(KINDS[kind])
-        self._kind, self._seed, self._folder = kind, seed, pathlib.Path(folder)
+    def __init__(self, module, seed, folder):
+        self._name, self._seed, self._folder = module, seed, pathlib.Path(folder)
+        module = importlib.import_module(module)
         self._make_case, self._read = module.make_case, module.Reader()
         self.canary = self._folder / "canary"
 
     def run(self, number):
         """Makes and reads a case; returns its `Result`."""
-        source = random.Random(f"{self._seed} {self._kind} {number}")
+        source = random.Random(f"{self._seed} {self._name} {number}")
         folder = self._folder / f"case{number}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -140,9 +140,9 @@ def _limit_memory():
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
 
-def work(pipe, kind, seed, folder):
+def work(pipe, module, seed, folder):
     """Runs in the process that is watched: answers numbers of cases with results."""
-    fuzzer = Fuzzer(kind, seed, folder)
+    fuzzer = Fuzzer(module, seed, folder)
     pipe.send("ready")
     while (number := pipe.recv()) is not None:
         _limit_memory()
@@ -153,7 +153,7 @@ class Watched:
     """A process that runs cases, started again when one ends it.
 
     Args:
-        kind, seed, folder: as for `Fuzzer`.
+        module, seed, folder: as for `Fuzzer`.
     """
 
     def __init__(self, *arguments):
@@ -245,7 +245,7 @@ def main(arguments=None):
         summary = Summary(kind, settings.seed)
         with (
             tempfile.TemporaryDirectory() as folder,
-            contextlib.closing(Watched(kind, settings.seed, folder)) as watched,
+            contextlib.closing(Watched(KINDS[kind], settings.seed, folder)) as watched,
         ):
             for number in range(settings.first, settings.first + settings.count):
                 summary.add(number, watched.run(number))

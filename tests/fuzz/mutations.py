@@ -64,9 +64,12 @@ def _flip_bits(content, random):
     return bytes(changed)
 
 
-def _flip_an_early_bit(content, random):
-    head = min(len(content), 512)
-    return _flip_bits(content[:head], random) + content[head:]
+def _flip_a_bit_of_an_end(content, random):
+    """Headers stand at the beginning of a file, directories at its end."""
+    head, tail = content[:512], content[-512:]
+    if random.random() < 0.5:
+        return _flip_bits(head, random) + content[len(head) :]
+    return content[: len(content) - len(tail)] + _flip_bits(tail, random)
 
 
 def _truncate(content, random):
@@ -130,7 +133,15 @@ def _damage_lines(content, random):
 
 
 _BYTES = (
-    *(_flip_bits, _flip_an_early_bit, _truncate, _drop_the_beginning, _cut_out, _repeat, _insert),
+    *(
+        _flip_bits,
+        _flip_a_bit_of_an_end,
+        _truncate,
+        _drop_the_beginning,
+        _cut_out,
+        _repeat,
+        _insert,
+    ),
     *(_insert, _overwrite_a_number, _blank, _scramble, _empty, _damage_lines, _damage_lines),
 )
 
@@ -175,8 +186,9 @@ def json_value(random):
 
 def _places(values):
     """Every (container, key or index) of a JSON document."""
+    if not isinstance(values, dict | list):
+        return
     keys = values if isinstance(values, dict) else range(len(values))
     for key in keys:
         yield values, key
-        if isinstance(values[key], dict | list):
-            yield from _places(values[key])
+        yield from _places(values[key])

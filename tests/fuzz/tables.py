@@ -1,4 +1,4 @@
-"""The table files of TensorFlow's checkpoints, which are LevelDB's: small ones, read and written."""
+"""The table files of TensorFlow's checkpoints, as LevelDB has them, read and written."""
 
 import functools
 import struct

@@ -43,7 +43,7 @@ def test_other_names_are_refused(names):
 
 
 def test_numbered_names_are_refused_with_advice():
-    message = r"LABEL_0, LABEL_1 cannot be .* put the names into its id2label \(config.json\)"
+    message = "LABEL_0, LABEL_1 cannot be matched .* does not say what its outputs mean: .*id2label"
     with pytest.raises(ValueError, match=message):
         match_labels(("yes", "no"), ("LABEL_0", "LABEL_1"))
     assert advice(("LABEL_0", "yes")) == ""

@@ -3,8 +3,10 @@
 import dataclasses
 
 from tinybert_tf.checkpoints import hugging_face
+from tinybert_tf.short_errors import short_errors
 
 
+@short_errors()
 def build_model(checkpoint, dtype=None):
     """The model of a checkpoint.
 

@@ -63,7 +63,7 @@ def to_bert(values, tensors, source):
     if "pooler.dense.weight" in tensors:
         config["pooler"] = "relu"
     words = tensors.get("embeddings.word_embeddings.weight")
-    if words is not None:
+    if words is not None and words.size:  # of shape (0, 10**12) it would ask for terabytes
         segments = np.zeros((_NUM_SEGMENTS, *words.shape[1:]), np.float32)
         tensors["embeddings.token_type_embeddings.weight"] = segments
     return config, tensors

@@ -184,7 +184,11 @@ def _read_labels(values, num_labels, source):
             f"{source}: `id2label` names the outputs {', '.join(sorted(id2label))}, but the "
             f"classifier's weights have {num_labels} outputs, 0 to {num_labels - 1}."
         )
-    return tuple(str(id2label[str(i)]) for i in range(num_labels))
+    labels = tuple(str(id2label[str(i)]) for i in range(num_labels))
+    for label in labels:
+        if label != label.encode("utf-8", "replace").decode("utf-8"):
+            raise ValueError(f"{source}: `id2label` holds {label!a}, with half of a character.")
+    return labels
 
 
 def encoder_variables(encoder):

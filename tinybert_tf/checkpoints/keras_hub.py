@@ -51,6 +51,8 @@ _LAYER_PARTS = {
 _HEAD = {"classifier.weight": "dense/vars/0", "classifier.bias": "dense/vars/1"}
 _ROOTS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3 today, and in its beginning
 _MOST_LAYERS = 1000
+# What h5py raises over damaged files.
+_READ_ERRORS = (AttributeError, KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 _VOCABULARY = "assets/tokenizer/vocabulary.txt"
 
 
@@ -172,7 +174,10 @@ def _head_values(folder, task, num_labels):
     if isinstance(config, dict) and config.get("activation") == "sigmoid":
         values["problem_type"] = "multi_label_classification"
     if path.is_file():
-        labels = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        try:
+            labels = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not UTF-8 ({error}).") from error
         if len(labels) != num_labels:
             raise ValueError(f"{path}: {len(labels)} labels, but the head has {num_labels}.")
         values["id2label"] = {str(number): label for number, label in enumerate(labels)}
@@ -202,30 +207,33 @@ def _read_weights(path, names):
     try:
         with h5py.File(path, "r") as file:
             root = next((name for name in _ROOTS if name in file), _ROOTS[0])
+            arrays = {ours: _find_array(file, f"{root}/{theirs}") for ours, theirs in names.items()}
+            # Links make many of one array, compression a large one of a small one.
+            if sum(map(_num_bytes, arrays.values())) > path.stat().st_size:
+                raise ValueError("what is larger than it is no array of numbers in this file")
             return {
-                ours: from_kernel(ours, _read_array(file, f"{root}/{theirs}", path))
-                for ours, theirs in names.items()
+                ours: from_kernel(ours, array[()].astype(np.float32))
+                for ours, array in arrays.items()
             }
-    except (AttributeError, KeyError, MemoryError, OSError, RuntimeError, TypeError) as error:
+    except _READ_ERRORS as error:
         raise ValueError(f"{path}: damaged, or no BERT's weights ({error}).") from error
 
 
-def _read_array(file, name, path):
-    """One array; what leads out of the file, or would be larger than it, is refused."""
+def _find_array(file, name):
+    """One array, not read; what leads out of the file is refused."""
     group = file
     for part in name.split("/"):
         if not isinstance(group.get(part, getlink=True), h5py.HardLink):
-            raise ValueError(f"{path}: lacks {name}.")
+            raise ValueError(f"lacks {name}")
         group = group[part]
-    dtype = getattr(group, "dtype", None)
     whole = isinstance(group, h5py.Dataset) and not (group.is_virtual or group.external)
-    if not whole or dtype.kind != "f" or math.prod(group.shape) * dtype.itemsize > _size(path):
-        raise ValueError(f"{path}: {name} is no array of numbers in this file.")
-    return group[()].astype(np.float32)
+    if not whole or group.dtype.kind != "f":
+        raise ValueError(f"{name} is no array of numbers in this file")
+    return group
 
 
-def _size(path):
-    return path.stat().st_size
+def _num_bytes(array):
+    return math.prod(array.shape) * array.dtype.itemsize
 
 
 def _check_model(model):

@@ -15,6 +15,7 @@ from tinybert_tf.checkpoints import (
 )
 from tinybert_tf.checkpoints.building import build_model
 from tinybert_tf.checkpoints.weight_files import write_safetensors
+from tinybert_tf.short_errors import short_errors
 
 # Name: (whether a path is of this format, its reader, which makes a `Checkpoint`). The first that
 # recognises a path reads it; the last is what every other folder is taken for.
@@ -26,6 +27,7 @@ FORMATS = {
 }
 
 
+@short_errors()
 def read_checkpoint(path):
     """Reads a checkpoint of whatever format.
 

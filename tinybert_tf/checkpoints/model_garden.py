@@ -48,6 +48,9 @@ _CONFIG_KEYS = {
     "attention_probs_dropout_prob": "attention_probs_dropout_prob",
     "initializer_range": "initializer_range",
 }
+_MOST_PARAMS_BYTES = 2**17  # a params.yaml has three thousand
+# What PyYAML raises beside its own exceptions where a value is not of the kind that its tag says.
+_TAG_ERRORS = (AttributeError, IndexError, KeyError, TypeError, OverflowError)
 _PATHS_TO_ENCODER = (("task", "model", "encoder"), ("model", "encoder"), ("encoder",), ())
 
 
@@ -186,11 +189,20 @@ def _settings(values, source):
     return {ours: values[theirs] for theirs, ours in _CONFIG_KEYS.items() if theirs in values}
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads YAML without `<<`, by which a few lines grow to gigabytes."""
+
+    def flatten_mapping(self, node):
+        """Leaves `<<` where it is: a tag without a meaning, which is refused."""
+
+
 def _read_params(path):
     """The encoder's part of a params.yaml."""
+    if path.stat().st_size > _MOST_PARAMS_BYTES:
+        raise ValueError(f"{path}: has {path.stat().st_size} bytes, too many for settings.")
     try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        params = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (ValueError, RecursionError, yaml.YAMLError, *_TAG_ERRORS) as error:
         raise ValueError(f"{path}: not YAML ({error}).") from error
     for keys in _PATHS_TO_ENCODER:
         found = params

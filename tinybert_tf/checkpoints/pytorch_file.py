@@ -24,6 +24,8 @@ MAX_INSTRUCTIONS = 1_000_000
 MAX_RANK = 8
 MAX_SIZE = 2**40
 MAX_TEXT = 1000
+# How many tensors may show the same numbers, on average: a BERT has a table that two show.
+MAX_SHARING = 4
 
 DTYPES = {
     "torch FloatStorage": np.dtype("<f4"),
@@ -136,10 +138,14 @@ def _tensors_of(content):
         raise _FileError(
             f"Holds a {type(content).__name__.strip('_')}, expected a dict of tensors."
         )
-    tensors = {name: item.to_array() for name, item in content.items() if type(item) is _Tensor}
+    tensors = {name: item for name, item in content.items() if type(item) is _Tensor}
     if not tensors:
         raise _FileError("Holds no tensors at the top of its dict.")
-    return tensors
+    num_shown = sum(math.prod(tensor.shape) for tensor in tensors.values())
+    num_stored = sum(storage.size for storage in {tensor.storage for tensor in tensors.values()})
+    if num_shown > MAX_SHARING * num_stored:
+        raise _FileError(f"Its tensors have {num_shown} numbers, but it holds {num_stored}.")
+    return {name: tensor.to_array() for name, tensor in tensors.items()}
 
 
 # What Python's reader raises over damaged zip files, beside its own exception.

@@ -9,6 +9,7 @@ Reference: tensorflow/core/util/tensor_bundle and tensorflow/core/lib/io/format.
 LevelDB's table_format.md.
 """
 
+import collections
 import dataclasses
 import functools
 import math
@@ -21,6 +22,7 @@ import numpy as np
 
 _FOOTER_BYTES, _MAGIC = 48, 0xDB4775248B80FB57
 _MOST_INDEX_BYTES, _MOST_NAME_BYTES, _MOST_SHARDS = 4 * 2**20, 512, 10000
+_MOST_ENTRIES = 20000  # a BERT with its optimizer has two thousand
 _POLYNOMIAL, _MASK_DELTA = 0x82F63B78, 0xA282EAD8  # CRC-32C, and what LevelDB adds to it
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # Number in types.proto: what NumPy calls it.
@@ -63,10 +65,11 @@ class TensorBundle:
         self.prefix, self._shards = str(prefix), {}
         table = _read_table(pathlib.Path(f"{prefix}.index"))
         self._num_shards = self._read_header(table.pop(b"", b""))
-        self.entries = {}
+        self.entries, self._sizes = {}, collections.Counter()
         for key, value in table.items():
             name = key.decode("utf-8", "replace")
-            self.entries[name] = self._read_entry(name, value)
+            self.entries[name] = entry = self._read_entry(name, value)
+            self._sizes[entry.shard] += entry.size
 
     @property
     def is_object_based(self):
@@ -102,7 +105,11 @@ class TensorBundle:
                 f"{self.prefix}.index: {name} has {entry.size} bytes, but shape {entry.shape} of "
                 f"{dtype}."
             )
-        return self._bytes(name).view(dtype).reshape(entry.shape)
+        values = self._bytes(name).view(dtype)
+        try:
+            return values.reshape(entry.shape)
+        except ValueError as error:  # too many dimensions, or too large ones beside an empty one
+            raise ValueError(f"{self.prefix}.index: {name} has no shape ({error}).") from error
 
     def variable_names(self):
         """What TensorFlow 2 calls the variables of the checkpoint.
@@ -183,6 +190,11 @@ class TensorBundle:
                 f"{self._shard_path(entry.shard)}: has {len(data)} bytes, but {name} ends at "
                 f"{entry.offset + entry.size}. Copy it again."
             )
+        if self._sizes[entry.shard] > len(data):  # a model of them would be larger than its file
+            raise ValueError(
+                f"{self._shard_path(entry.shard)}: has {len(data)} bytes, but the row of its "
+                f"tensors ends at {self._sizes[entry.shard]}. Copy it again."
+            )
         return data[entry.offset : entry.offset + entry.size]
 
     def _shard_path(self, number):
@@ -238,10 +250,13 @@ def _read_table(path):
         handles = [_read_handle(value, 0) for value in index.values()]
         if sum(size for _, size in handles) > len(data):
             raise _Damaged("its blocks are longer than the file")
-        blocks = [_read_block(data, *handle) for handle in handles]
+        entries = {}
+        for handle in handles:
+            entries |= _read_block(data, *handle)
+            _check_number(entries)
     except (IndexError, OverflowError, struct.error, _Damaged) as error:
         raise ValueError(f"{path}: damaged ({error}). Copy it again.") from error
-    return {key: value for block in blocks for key, value in block.items()}
+    return entries
 
 
 class _Damaged(Exception):
@@ -269,7 +284,13 @@ def _read_block(data, start, size):
         key = key[:shared] + content[position : position + length]
         position += length + value_length
         entries[key] = content[position - value_length : position]
+        _check_number(entries)
     return entries
+
+
+def _check_number(entries):
+    if len(entries) > _MOST_ENTRIES:
+        raise _Damaged(f"it has over {_MOST_ENTRIES} names")
 
 
 def _read_handle(data, position):

@@ -5,6 +5,7 @@ import pathlib
 
 from tinybert_tf.data.examples import Examples
 from tinybert_tf.data.text_files import read_text
+from tinybert_tf.short_errors import short_errors
 
 _KINDS = {
     bool: "true or false",
@@ -18,6 +19,7 @@ _KINDS = {
 _REQUIRED = object()
 
 
+@short_errors()
 def read_squad(path):
     """Reads a file in the layout of SQuAD 1.1 or 2.0.
 

@@ -4,11 +4,13 @@ import pathlib
 
 from tinybert_tf.data.examples import Examples
 from tinybert_tf.data.text_files import read_text
+from tinybert_tf.short_errors import short_errors
 
 _KINDS = (".txt", ".conll", ".tsv")
 _BLANKS = " \t\r"
 
 
+@short_errors()
 def read_tags(path, to_label=str):
     """Reads a file with a word and its tag on each line and an empty line after each sentence.
 

@@ -9,10 +9,15 @@ import warnings
 import zlib
 
 from tinybert_tf.data.examples import Examples
+from tinybert_tf.short_errors import short_errors, shortened
 
 ON_BAD_LINE = ("error", "skip")
+# Text becomes a tenth in a gzip file. What becomes a hundredth is made to fill the memory.
+_MOST_EXPANSION, _FREE_BYTES = 100, 2**24
+_MOST_COMPARED = 1000
 
 
+@short_errors()
 def read_examples(
     path,
     text_column,
@@ -60,16 +65,17 @@ def read_examples(
         raise ValueError(f"{path} is empty, expected a first line with the names of the columns.")
     names = [name for name in (text_column, text_pair_column, label_column) if name is not None]
     positions = [_position(path, header, name) for name in names]
-    cells, errors = [], []
+    cells, num_bad, first_bad = [], 0, ""
     for line, row in rows:
         try:
             cells.append(_cells(row, header, positions, label_column, to_label, unlabeled))
         except ValueError as error:
-            errors.append(f"{path}, line {line}: {error}")
+            message = shortened(f"{path}, line {line}: {error}")
             if on_bad_line == "error":
-                raise ValueError(errors[0]) from error
-    if errors:
-        warnings.warn(f"{len(errors)} bad lines skipped; the first: {errors[0]}", stacklevel=2)
+                raise ValueError(message) from error
+            num_bad, first_bad = num_bad + 1, first_bad or message
+    if num_bad:
+        warnings.warn(f"{num_bad} bad lines skipped; the first: {first_bad}", stacklevel=3)
     cells = [row for row in cells if row is not None]
     if not cells:
         raise ValueError(f"{path} has no rows below the names of its columns.")
@@ -143,9 +149,11 @@ def read_text(path):
     content = path.read_bytes()
     if path.suffix == ".gz":
         try:
-            content = gzip.decompress(content)
+            content = _decompressed(content)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"{path} is not a whole gzip file: {error}.") from error
+        except OverflowError as error:
+            raise ValueError(f"{path} {error}") from error
     try:
         return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -156,9 +164,21 @@ def read_text(path):
         ) from error
 
 
+def _decompressed(content):
+    most = max(_FREE_BYTES, _MOST_EXPANSION * len(content))
+    with gzip.open(io.BytesIO(content)) as file:
+        text = file.read(most + 1)
+    if len(text) > most:
+        raise OverflowError(
+            f"holds over {most} bytes in {len(content)}, which is no text. Decompress it yourself "
+            "if you trust it."
+        )
+    return text
+
+
 def _position(path, header, column):
     if column in header:
         return header.index(column)
-    near = difflib.get_close_matches(column, header, n=1)
+    near = difflib.get_close_matches(column, header[:_MOST_COMPARED], n=1)
     hint = f' Did you mean "{near[0]}"?' if near else ""
     raise ValueError(f'{path} has no column "{column}".{hint} Columns: {", ".join(header)}.')

@@ -38,7 +38,7 @@ def label_finder(labels):
     exact = {name: place for place, name in enumerate(labels)}
     plain = {_plain(name): place for place, name in enumerate(labels)}
     loose = plain if len(plain) == len(exact) else {}
-    return lambda name: exact.get(name, loose.get(_plain(name), -1))
+    return lambda name: exact[name] if name in exact else loose.get(_plain(name), -1)
 
 
 def _plain(name):

@@ -62,7 +62,9 @@ class TaskSettings(Settings):
         "stsb or wnli",
     )
     data_dir: str | None = setting(None, "the task's folder, or the one above it")
-    train: str | None = setting(None, "your own training file, .tsv or .csv, also .gz")
+    train: str | None = setting(
+        None, "your own training file: .tsv, .csv or, by --problem, another; also .gz"
+    )
     dev: str | None = setting(None, "your own dev file")
     test: str | None = setting(None, "your own test file")
     text_column: str = setting("sentence", "column of your files that holds the text")

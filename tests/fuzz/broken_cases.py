@@ -1,0 +1,41 @@
+"""A reader with every fault, each in the case of its place in `FAULTS`."""
+
+import os
+import pathlib
+import signal
+import time
+
+from fuzz.fuzz_readers import MOST_BYTES, MOST_MESSAGE
+
+
+def _raise(error):
+    raise error
+
+
+FAULTS = {
+    "reads": lambda folder, canary: None,
+    "refuses": lambda folder, canary: _raise(ValueError(f"{folder}/x: damaged")),
+    "misses": lambda folder, canary: pathlib.Path(folder, "missing").read_bytes(),
+    "wrong error": lambda folder, canary: _raise(KeyError(f"{folder}")),
+    "raw decoding": lambda folder, canary: b"\xff".decode(),
+    "names no file": lambda folder, canary: _raise(ValueError("damaged")),
+    "long": lambda folder, canary: _raise(ValueError(f"{folder}" + "x" * (MOST_MESSAGE + 1))),
+    "runs": lambda folder, canary: canary.touch(),
+    "memory": lambda folder, canary: len(bytes(2 * MOST_BYTES)),
+    "dies": lambda folder, canary: os.kill(os.getpid(), signal.SIGKILL),
+    "hangs": lambda folder, canary: time.sleep(600),
+}
+
+
+def make_case(folder, random, canary):
+    """Writes the canary's name; returns the name of the fault whose number the folder has."""
+    number = int(folder.name.removeprefix("case"))
+    (folder / "canary").write_text(str(canary))
+    return list(FAULTS)[number]
+
+
+class Reader:
+    """Does what the name of the case says."""
+
+    def __call__(self, folder, name, random):
+        FAULTS[name](folder, pathlib.Path((folder / "canary").read_text()))
