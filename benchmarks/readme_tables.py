@@ -39,14 +39,19 @@ def collect_start(folder):
 
 
 def collect_tasks(folder):
-    """The records of benchmarks.task_results: of each task, those of each kind of training."""
-    return {
+    """The records of benchmarks.task_results: of each task, those of each kind of training.
+
+    Beside them, in `transformers.jsonl`, may lie what finetune_in_transformers.py printed.
+    """
+    tasks = {
         task.name: {
             kind: [read(path) for path in sorted(task.glob(f"{kind}*/run.json"))] for kind in KINDS
         }
         for task in sorted(folder.iterdir())
         if (task / "teacher").is_dir()
     }
+    peer = folder / "transformers.jsonl"
+    return {"tasks": tasks, "transformers": collect_lines(peer) if peer.is_file() else []}
 
 
 KINDS = ("teacher", "distilled", "labels_alone")
@@ -132,9 +137,20 @@ def tasks_table(records):
     """Dev metrics of each task's teacher and students, and what they keep of the teacher's."""
     header = ["task, dev metrics", "teacher", "TinyBERT-4", "of teacher", "on labels alone"]
     header += ["of teacher", "passes", "steps", "minutes, longest"]
-    rows = [task_row(task, kinds) for task, kinds in records.items()]
-    every = [record for kinds in records.values() for found in kinds.values() for record in found]
-    return table([header, *rows]) + footnote(*every, minutes=False)
+    tasks = records["tasks"]
+    rows = [task_row(task, kinds) for task, kinds in tasks.items()]
+    every = [record for kinds in tasks.values() for found in kinds.values() for record in found]
+    return table([header, *rows]) + footnote(*every, minutes=False) + peers(records["transformers"])
+
+
+def peers(records):
+    """What another program makes of the same teacher."""
+    return "".join(
+        f"Fine-tuned by transformers {record['transformers']} and torch {record['torch']}, the "
+        f"teacher of {record['task']} has F1 {100 * record['epochs'][-1]['f1']:.1f} and accuracy "
+        f"{100 * record['epochs'][-1]['accuracy']:.1f} after {len(record['epochs'])} passes.\n"
+        for record in records
+    )
 
 
 def task_row(task, kinds):

@@ -84,3 +84,41 @@ def test_a_table_that_the_readme_has_needs_its_results(tmp_path, monkeypatch):
     monkeypatch.setitem(readme_tables.TABLES, "scaling", (None, "new {}\n".format))
     (tmp_path / "scaling.json").write_text(json.dumps([1]))
     assert readme_tables.render(readme) == "<!-- table scaling -->\nnew [1]\n<!-- end -->"
+
+
+def trained(minutes, versions=None, **dev):
+    result = {"dev": {"epoch": 1, "loss": 0.5, **dev}, "intermediate_epochs": [1, 1]}
+    result |= {"prediction_epochs": [1], "steps": 363}
+    versions = {"machine": "abacus", "tensorflow": "9", "keras": "8", "ai-edge-litert": "7"}
+    return {
+        "result": result,
+        "seconds": 60 * minutes,
+        "versions": versions,
+        "started": "2031-01-02",
+    }
+
+
+def test_tasks():
+    kinds = {
+        "teacher": [trained(4, dev_f1=0.9, dev_accuracy=0.8)],
+        "distilled": [trained(2, dev_f1=f1, dev_accuracy=0.7) for f1 in (0.80, 0.82, 0.84)],
+        "labels_alone": [trained(1, dev_f1=0.72, dev_accuracy=0.6)],
+    }
+    peer = {"torch": "2", "transformers": "5", "task": "mrpc"}
+    peer["epochs"] = [{"f1": 0.1, "accuracy": 0.1}, {"f1": 0.85, "accuracy": 0.78}]
+    text = readme_tables.tasks_table({"tasks": {"mrpc": kinds}, "transformers": [peer]})
+    head, row = [[cell.strip() for cell in row] for row in cells(text)]
+    assert row == [
+        "mrpc, F1 / accuracy",
+        "90.0 / 80.0",
+        "82.0 ± 2.0 / 70.0 ± 0.0",
+        "91.1 %",
+        "72.0 / 60.0",
+        "80.0 %",
+        "2 + 1",
+        "363",
+        "4",
+    ]
+    assert len(head) == len(row)
+    assert "11.0 minutes" in text
+    assert "transformers 5 and torch 2, the teacher of mrpc has F1 85.0 and accuracy 78.0" in text
