@@ -36,6 +36,7 @@ setuptools.setup(
         "safetensors",
         "h5py",
         "ml-dtypes",
+        "protobuf",
         "numpy",
         "scipy",
         "scikit-learn",

@@ -10,6 +10,7 @@ from source_tree import SourceTree
 LEVELS = {
     "atomic": 0,
     "version": 0,
+    "short_errors": 0,
     "edge": 1,
     "models": 1,
     "losses": 1,
