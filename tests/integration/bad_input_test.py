@@ -68,9 +68,7 @@ def test_unknown_label_for_the_model(teacher, tmp_path):
 def test_scores_for_a_classifier(teacher, tmp_path):
     dev = tiny.write_tsv(tmp_path / "dev.tsv", [("a", "1.5"), ("b", "2")])
     command = ("evaluate", "--model", teacher, "--dev", dev, "--problem", "regression")
-    assert "teacher is for classification, but dev is regression." in tiny.refused(
-        1, *command
-    )
+    assert "teacher is for classification, but dev is regression." in tiny.refused(1, *command)
 
 
 def test_different_vocabularies(distil, tmp_path, out):
