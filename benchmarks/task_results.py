@@ -95,15 +95,14 @@ def commands(task, budget, data, output, seed):
 
 def write_squad_fifth(folder, path):
     """Writes every fifth paragraph of SQuADShifts' two parts as one file; returns its path."""
-    if not path.is_file():
-        articles = []
-        for name in ("new_wiki_v1.0.json", "reddit_v1.0.json"):
-            articles += json.loads((folder / name).read_text(encoding="utf-8"))["data"]
-        paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
-        fifth = {"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs[::5]}]}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as temporary:
-            temporary.write_text(json.dumps(fifth), encoding="utf-8")
+    articles = []
+    for name in ("new_wiki_v1.0.json", "reddit_v1.0.json"):
+        articles += json.loads((folder / name).read_text(encoding="utf-8"))["data"]
+    paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
+    fifth = {"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs[::5]}]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(fifth), encoding="utf-8")
     return path
 
 

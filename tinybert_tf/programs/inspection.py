@@ -80,7 +80,7 @@ def _content(checkpoint):
     """What the tensors and the vocabulary are, before a model is made of them."""
     tensors, vocabulary = checkpoint.tensors.values(), checkpoint.vocabulary
     stored = checkpoint.values.get("dtype") or checkpoint.values.get("torch_dtype")
-    read = ", ".join(sorted({str(tensor.dtype) for tensor in tensors}))
+    read = ", ".join(sorted({str(tensor.dtype) for tensor in tensors if tensor.dtype.kind == "f"}))
     return {
         "stored_dtype": stored if isinstance(stored, str) else read,
         "num_tensors": len(tensors),
