@@ -29,6 +29,7 @@ class Budget:
         seeds: int, number of students of each kind.
         intermediate_rate: str, the students' learning rate in the intermediate stage.
         prediction_rate: str, the one in the prediction stage and on labels alone.
+        dtype: str, what teacher and students compute in while they are trained.
         data: tuple of str, the flags that name the data; "{data}" is the data folder.
     """
 
@@ -37,6 +38,7 @@ class Budget:
     seeds: int = 1
     intermediate_rate: str = "1e-3"
     prediction_rate: str = "5e-4"
+    dtype: str = "float32"
     data: tuple[str, ...] = ()
 
     @property
@@ -62,6 +64,7 @@ BUDGETS = {
     "squad": Budget(
         1,
         1,
+        dtype="bfloat16",
         data=("--problem", "spans", "--train", "{squad}", "--dev", "{data}/SQuAD/dev-v1.1.json"),
     ),
 }
@@ -77,7 +80,9 @@ def commands(task, budget, data, output, seed):
     folder = output / task
     teacher = ["finetune-teacher", *flags, "--teacher", find_minilm()]
     teacher += ["--output", str(folder / "teacher"), "--learning-rate", TEACHER_RATE]
+    teacher += ["--dtype", budget.dtype]
     student = ["task-distill", *flags, "--teacher", str(folder / "teacher"), "--seed", str(seed)]
+    student += ["--student-dtype", budget.dtype]
     student += ["--prediction-learning-rate", budget.prediction_rate, "--allow-weak-teacher"]
     distilled = ["--output", str(folder / f"distilled_{seed}")]
     distilled += ["--intermediate-epochs", str(budget.intermediate_epochs)]
