@@ -126,7 +126,7 @@ class Epoch:
     @property
     def real_tokens(self):
         """Number of tokens without padding."""
-        return int(self._batches._lengths().sum())
+        return int(self._batches.rows.lengths.sum())
 
     @property
     def padded_tokens(self):

@@ -23,7 +23,7 @@ class ConvertCheckpointSettings(Settings):
     output: str = setting(help="folder to write")
     format: str = setting("hugging-face", f"of the output: {', '.join(FORMATS)}")
     labels: tuple[str, ...] = setting(
-        (), "names of the classes in their order, for a model that does not know them"
+        (), "names for the classes in their order, instead of those that the model knows"
     )
     overwrite: bool = setting(False, "replace the run that is in the output folder")
 
@@ -68,18 +68,15 @@ def with_labels(model, labels):
     """The model with names for its classes.
 
     Args:
-        model: a model with a head whose labels are `LABEL_0`, `LABEL_1`, ...
-        labels: sequence of str, their names in that order.
+        model: a model with a head.
+        labels: sequence of str, the names in the order of its outputs.
 
     Raises:
-        ValueError: If there are more or fewer of them, they have names already, or the model has
-            no classes.
+        ValueError: If there are more or fewer of them, or the model has no head.
     """
     old = getattr(model, "labels", None)
     if old is None:
         raise ValueError("--labels names classes, but the model has no head.")
-    if old != tuple(f"LABEL_{number}" for number in range(len(old))):
-        raise ValueError(f"--labels are for a model without names; this one has {', '.join(old)}.")
     if len(labels) != len(old):
         raise ValueError(f"--labels are {len(labels)} names, but the model has {len(old)} classes.")
     named = type(model).from_config(model.get_config() | {"labels": list(labels)})

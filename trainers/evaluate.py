@@ -24,16 +24,13 @@ def run(settings):
     record = RunRecord("evaluate", settings)
 
     from tinybert_tf.evaluation import split_parts, task_metrics
-    from tinybert_tf.programs.answers import ask
+    from tinybert_tf.programs.answers import Answerer
 
-    task, metrics = settings.load_task(), {}
+    task, model, metrics = settings.load_task(), Answerer(settings.model), {}
+    model.check(task)
     for prefix, split in split_parts(task, settings.split).items():
         examples = task.examples(split)
-        found = ask(settings.model, examples, task.max_length)
-        if found.problem != task.problem:
-            raise ValueError(
-                f"{settings.model} is for {found.problem}, but {task.name} is {task.problem}."
-            )
+        found = model.ask(examples, task.max_length)
         measured = task_metrics(task, examples.labels, found.outputs, found.labels, found.rows)
         metrics |= {f"{prefix}num_examples": len(examples)}
         metrics |= {f"{prefix}{name}": value for name, value in measured.items()}

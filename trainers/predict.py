@@ -8,7 +8,8 @@ What is written follows from what the model is for. Classes: one line a text, th
 probability of each label; several labels at once: those that hold, and the probabilities; a score.
 Of a task: the lines that the GLUE server takes, `index` and `prediction`. Spans: the input is
 SQuAD's JSON, the output the JSON that its evaluation takes, from question id to answer. Tags: a
-word and its tag a line, a blank line after each text.
+word and its tag a line, a blank line after each text; the input is like that too, with or without
+tags, or a table.
 """
 
 import csv
@@ -41,6 +42,10 @@ class PredictSettings(Settings):
     max_length: int | None = setting(
         None, "most word-pieces of a text; the task's own or what the model takes if unset"
     )
+    allow_no_answer: bool = setting(False, "of --input: a question may have none, as in SQuAD 2.0")
+    null_threshold: float = setting(
+        0.0, "give no answer where its score is better than the best one's by more than this"
+    )
     overwrite: bool = setting(False, "replace the predictions that are there")
 
     def check(self):
@@ -65,39 +70,49 @@ def run(settings):
     """Predicts; returns how many texts there were."""
     record = RunRecord("predict", settings)
 
-    from tinybert_tf.programs.answers import ask
+    from tinybert_tf.programs.answers import Answerer
 
-    task = settings.load_task()
-    examples = task.examples(settings.split) if task else read_input(settings)
-    found = ask(settings.model, examples, settings.max_length or (task and task.max_length))
-    if task and found.problem != task.problem:
-        raise ValueError(
-            f"{settings.model} is for {found.problem}, but {task.name} is {task.problem}."
-        )
-    write = FORMATS.get(found.problem) or (write_submission if task else write_outputs)
-    kind = ".json" if write is write_answers else ".tsv"
+    task, model = settings.load_task(), Answerer(settings.model)
+    if task:
+        model.check(task)
+    write, kind = choose_format(model, task)
     if not settings.output.endswith(kind):
         raise ValueError(f"--output is {settings.output}, expected a name that ends in {kind}.")
+    examples = task.examples(settings.split) if task else read_input(settings, model.problem)
+    found = model.ask(examples, settings.max_length or (task and task.max_length))
     record.start()
     with atomic_file(settings.output) as temporary:
-        write(temporary, examples, found, task)
+        write(temporary, examples, found, settings)
     return record.finish({"output": settings.output, "num_examples": len(examples)})
 
 
-def read_input(settings):
-    """The examples of `input`: questions, words or texts, by the file's ending."""
+def choose_format(model, task):
+    """How to write what a model answers: a function, and the ending of the file's name."""
+    from tinybert_tf.models.label_names import match_labels
+
+    if model.problem == "spans":
+        return write_answers, ".json"
+    if model.problem == "tagging":
+        return write_tags, ".tsv"
+    if task and task.problem == "classification":
+        match_labels(task.labels, model.labels)  # says what is wrong before the work
+    return write_submission if task else write_outputs, ".tsv"
+
+
+def read_input(settings, problem):
+    """The examples of `input`, which a model for a problem takes."""
     from tinybert_tf import data
 
-    name = pathlib.Path(settings.input).name.removesuffix(".gz")
-    if name.endswith(".json"):
-        return data.read_squad(settings.input)
-    if name.endswith((".conll", ".txt")):
-        return data.read_tags(settings.input)
+    path = pathlib.Path(settings.input)
+    if problem == "spans" and path.name.removesuffix(".gz").endswith(".json"):
+        return data.read_squad(path)
+    if problem == "tagging" and settings.text_column not in data.column_names(path):
+        return data.read_tags(path, tagged=False)
     columns = {"text_column": settings.text_column, "text_pair_column": settings.text_pair_column}
-    return data.read_examples(settings.input, **columns)
+    return data.read_examples(path, **columns)
 
 
-def write_outputs(path, examples, found, task):
+def write_outputs(path, examples, found, settings):
     """A line for each text: its label or labels, and its numbers."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
@@ -109,15 +124,15 @@ def write_outputs(path, examples, found, task):
             writer.writerow([label, *numbers] if named else numbers)
 
 
-def write_submission(path, examples, found, task):
+def write_submission(path, examples, found, settings):
     """A line for each text as the GLUE server takes it: its number and its label or score."""
     from tinybert_tf.data import TASKS
     from tinybert_tf.models.label_names import match_labels
 
     cells = {}
     if found.problem == "classification":
-        source = TASKS[task.name]
-        places = match_labels(task.labels, found.labels)
+        source = TASKS[settings.task]
+        places = match_labels(source.labels, found.labels)
         written = source.cells or source.labels
         cells = {found.labels[place]: cell for place, cell in zip(places, written, strict=True)}
     lines = [
@@ -127,16 +142,18 @@ def write_submission(path, examples, found, task):
     pathlib.Path(path).write_text("index\tprediction\n" + "".join(lines), encoding="utf-8")
 
 
-def write_answers(path, examples, found, task):
+def write_answers(path, examples, found, settings):
     """SQuAD's predictions: an object from question id, or else its number, to answer."""
-    allowed = task.allows_no_answer if task else not all(examples.labels or [True])
+    task = settings.load_task()
+    allowed = task.allows_no_answer if task else settings.allow_no_answer
+    found = found.answers(allows_no_answer=allowed, null_threshold=settings.null_threshold)
     ids = examples.ids or map(str, range(len(examples)))
-    answers = dict(zip(ids, found.answers(allowed), strict=True))
+    answers = dict(zip(ids, found, strict=True))
     text = json.dumps(answers, ensure_ascii=False, indent=0)
     pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
 
 
-def write_tags(path, examples, found, task):
+def write_tags(path, examples, found, settings):
     """A word and its tag a line, a blank line after each text."""
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         for text, tags in zip(examples.texts, found.answers(), strict=True):
@@ -144,9 +161,6 @@ def write_tags(path, examples, found, task):
             pairs = zip(words, tags, strict=True)
             file.writelines(f"{word}\t{tag}\n" for word, tag in pairs if word)
             file.write("\n")
-
-
-FORMATS = {"spans": write_answers, "tagging": write_tags}
 
 
 if __name__ == "__main__":

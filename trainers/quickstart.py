@@ -168,11 +168,12 @@ def measure(files):
 def answer_all(settings, files):
     """What each file answers to the test sentences, by name, and the labels of the columns."""
     from tinybert_tf import data
-    from tinybert_tf.programs.answers import ask
+    from tinybert_tf.programs.answers import Answerer
 
     task = data.task("snips", settings.data_dir)
     found = {
-        name: ask(path, task.examples("test"), task.max_length) for name, path in files.items()
+        name: Answerer(path).ask(task.examples("test"), task.max_length)
+        for name, path in files.items()
     }
     labels = next(iter(found.values())).labels
     return {name: answered.outputs for name, answered in found.items()}, labels

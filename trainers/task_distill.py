@@ -117,7 +117,8 @@ def run(settings):
     with strategy.scope():
         teacher = load_teacher(settings)
         student, projection_start = make_student(settings, teacher, task)
-        batches = settings.train_batches(task, student)
+        shortest = min(task.max_length, teacher.config.max_sequence_length)
+        batches = settings.train_batches(task, student, shortest)
         distiller = tb.Distiller(teacher, student)
         teacher_dev = measure_teacher(settings, teacher, task)
         record.start()

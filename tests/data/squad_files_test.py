@@ -191,3 +191,7 @@ def test_whatever_stands_somewhere_is_read_or_refused(tmp_path):
             refused += 1
             assert f"{count}.json" in str(error)
     assert 200 < refused < 400
+
+
+def test_ids_may_be_whole_numbers(tmp_path):
+    assert read_squad(written(tmp_path, document(question(id=262)))).ids == ["262"]

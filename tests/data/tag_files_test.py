@@ -92,3 +92,8 @@ def test_missing_file(tmp_path):
 
 def test_not_utf8(tmp_path):
     assert_refused(written(tmp_path, b"a O\n\xff O\n"), ", line 2: byte 0xff is not UTF-8")
+
+
+def test_words_without_tags(tmp_path):
+    path = written(tmp_path, "In\nParis B-LOC\n. \n\nYes\n")
+    assert read_tags(path, tagged=False) == Examples(["In Paris .", "Yes"])

@@ -100,3 +100,8 @@ def test_other_number_of_tags():
 def test_names_for_tags():
     with pytest.raises(ValueError, match="Tags are names \\('O'\\), expected their indices"):
         make_rows(labels=[*TAGS[:2], ("O",), TAGS[3]])
+
+
+def test_words_that_are_cut_off_are_counted():
+    with pytest.warns(UserWarning, match="4 of 8 words lie beyond 4 word-pieces"):
+        make_rows(max_length=4)

@@ -360,3 +360,15 @@ def test_train_is_shuffled_and_dev_is_not(tmp_path):
 def test_model_that_does_not_fit(tmp_path, other, message):
     with pytest.raises(ValueError, match=message):
         custom(tmp_path).train(other)
+
+
+def test_tags_that_name_no_entities_go_by_accuracy(tmp_path):
+    for tag, metric in (("B-PER", "entity_f1"), ("NOUN", "tag_accuracy")):
+        path = written(tmp_path, f"a {tag}\nb O\n", "train.conll")
+        assert task(train=path, problem="tagging").metrics == (metric,)
+
+
+def test_labels_may_be_more_than_a_file_of_tags_has(tmp_path):
+    path = written(tmp_path, "a B-PER\nb O\n", "train.conll")
+    made = task(train=path, problem="tagging", labels=["O", "B-PER", "I-PER"])
+    assert made.labels == ("O", "B-PER", "I-PER")

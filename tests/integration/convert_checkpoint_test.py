@@ -69,10 +69,9 @@ def test_wrong_flags_are_told(tmp_path, flags, status, message):
     assert not (tmp_path / "model").exists()
 
 
-def test_names_that_are_there_are_kept(tmp_path, teacher):
-    outcome = convert(tmp_path / "model", "--labels", "a", "b", model=teacher)
-    assert outcome.status == 1
-    assert "this one has no, yes" in outcome.err
+def test_names_that_are_there_are_replaced(tmp_path, teacher):
+    assert convert(tmp_path / "model", "--labels", "a", "b", model=teacher).status == 0
+    assert tb.load(tmp_path / "model").labels == ("a", "b")
 
 
 def test_an_encoder_has_no_classes_to_name(tmp_path):

@@ -393,3 +393,35 @@ def test_help_names_the_tasks_that_there_are():
     (field,) = (field for field in dataclasses.fields(TaskSettings) if field.name == "task")
     listed = field.metadata["help"].removeprefix("name of a task: ").replace(" or ", ", ")
     assert listed.split(", ") == sorted(TASKS)
+
+
+def test_words_are_tagged_without_tags(tmp_path):
+    model = tb.BertTokenClassifier.from_encoder(
+        tiny.make_model(hidden_dim=16, num_layers=1), ("O", "B-X")
+    )
+    tb.save(model, tmp_path / "model")
+    path, output = tmp_path / "in.conll", tmp_path / "out.tsv"
+    path.write_text("a\nb\n\nc\n")
+    tiny.done("predict", "--model", tmp_path / "model", "--input", path, "--output", output)
+    assert read_tags(output).texts == ["a b", "c"]
+
+
+@pytest.mark.parametrize(("flags", "is_empty"), [((), False), (("--allow-no-answer",), True)])
+def test_no_answer_where_it_is_allowed(span_labeler, glue, tmp_path, flags, is_empty):
+    path, output = next(glue.rglob("dev-v2.0.json")), tmp_path / "out.json"
+    command = ("predict", "--model", span_labeler, "--input", path, "--output", output)
+    tiny.done(*command, "--null-threshold", -1e9, *flags)
+    answers = json.loads(output.read_text())
+    assert [not answer for answer in answers.values()] == [is_empty] * len(answers)
+
+
+def test_a_teacher_of_fewer_positions_than_the_task_has(tmp_path):
+    teacher = tiny.save_model(tmp_path / "teacher", hidden_dim=16, num_layers=1)  # of 16
+    config = dataclasses.replace(tb.load(teacher).config, max_sequence_length=32)
+    student = tb.BertClassifier(config, tiny.LABELS, vocabulary=tb.load(teacher).vocabulary)
+    tb.save(student, tmp_path / "student")
+    texts = [(" ".join("abcdefghij" * 3), label) for label in tiny.LABELS * 4]
+    path = tiny.write_tsv(tmp_path / "train.tsv", texts)
+    command = ("task-distill", "--teacher", teacher, "--student", tmp_path / "student")
+    command += ("--train", path, "--dev", path, "--output", tmp_path / "out")
+    tiny.done(*command, "--allow-weak-teacher", "--intermediate-epochs", 1, *SHORT[2:4])

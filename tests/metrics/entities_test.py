@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from tinybert_tf.metrics import METRICS, entity_f1
+from tinybert_tf.metrics import METRICS, entity_f1, tag_accuracy
 
 
 def entities(tags):
@@ -60,3 +60,16 @@ def test_other_number_of_texts(predictions):
 def test_other_number_of_tags():
     with pytest.raises(ValueError, match="Text 1 has 2 tags in `labels`, 1 in `predictions`"):
         entity_f1([("O",), ("O", "O")], [("O",), ("O",)])
+
+
+@pytest.mark.parametrize("tag", ["NOUN", "ORG", "B", ""])
+def test_tags_that_name_no_entities_are_refused(tag):
+    with pytest.raises(ValueError, match=f'Tag "{tag}" is neither "O" nor like "B-PER"'):
+        entity_f1([("O", tag)], [("O", "O")])
+
+
+def test_tag_accuracy_by_hand():
+    labels, predictions = [("NOUN", "VERB"), (), ("ADJ",)], [("NOUN", "NOUN"), (), ("ADJ",)]
+    assert tag_accuracy(labels, predictions) == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="There are no tags to compare"):
+        tag_accuracy([()], [()])

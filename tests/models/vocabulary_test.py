@@ -86,3 +86,10 @@ def test_case_is_seen_in_the_tokens(tmp_path, token, lower_case):
     path = written(tmp_path, (*TOKENS, token))
     assert Vocabulary.from_file(path).lower_case is lower_case
     assert Vocabulary.from_file(path, not lower_case).lower_case is not lower_case
+
+
+@pytest.mark.parametrize(("count", "lower_case"), [(1, True), (2, False)])
+def test_one_token_in_a_hundred_may_have_a_capital(tmp_path, count, lower_case):
+    tokens = (*TOKENS[:4], *(chr(0x4E00 + number) for number in range(100 - count)))
+    path = written(tmp_path, (*tokens, *"ABC"[:count]))
+    assert Vocabulary.from_file(path).lower_case is lower_case

@@ -4,7 +4,7 @@ import tiny
 
 import tinybert_tf as tb
 from tinybert_tf.data import Examples
-from tinybert_tf.programs.answers import Answered, ask
+from tinybert_tf.programs.answers import Answered, Answerer
 
 TEXTS = ["a b", "c", "d e f g h i j k l m n o p q r s t"]
 
@@ -26,7 +26,7 @@ def outputs_of(model, texts, max_length):
 
 def test_probabilities_of_classes(tmp_path):
     model = save(tmp_path / "model")
-    found = ask(tmp_path / "model", Examples(TEXTS, labels=["whatever"] * 3))
+    found = Answerer(tmp_path / "model").ask(Examples(TEXTS, labels=["whatever"] * 3))
     powers = np.exp([*outputs_of(model, TEXTS, 16)])
     np.testing.assert_allclose(found.outputs, powers / powers.sum(axis=1, keepdims=True), atol=1e-6)
     assert (found.labels, found.problem) == (tiny.LABELS, "classification")
@@ -36,7 +36,7 @@ def test_probabilities_of_classes(tmp_path):
 @pytest.mark.parametrize("max_length", [4, 100])
 def test_texts_are_cut_where_asked_and_where_the_model_ends(tmp_path, max_length):
     model = save(tmp_path / "model", problem="multilabel")
-    found = ask(tmp_path / "model", Examples(TEXTS), max_length)
+    found = Answerer(tmp_path / "model").ask(Examples(TEXTS), max_length)
     logits = np.array([*outputs_of(model, TEXTS, min(max_length, 16))])
     np.testing.assert_allclose(found.outputs, 1 / (1 + np.exp(-logits)), atol=1e-6)
 
@@ -44,7 +44,7 @@ def test_texts_are_cut_where_asked_and_where_the_model_ends(tmp_path, max_length
 def test_windows_of_long_contexts_give_one_answer_a_question(tmp_path):
     save(tmp_path / "model", tb.BertSpanLabeler)
     examples = Examples(["a", "b"], [TEXTS[2], TEXTS[1]])
-    found = ask(tmp_path / "model", examples)
+    found = Answerer(tmp_path / "model").ask(examples)
     assert found.outputs.shape == (found.rows.num_rows, 16, 2) and found.rows.num_rows > 2
     answers = found.answers()
     assert len(answers) == 2 and answers[1] == "c"
@@ -71,4 +71,4 @@ def test_what_cannot_answer(tmp_path, vocabulary):
     if not vocabulary:
         (tmp_path / "vocab.txt").unlink()
     with pytest.raises(ValueError, match="has no classifier or no vocab.txt, so it cannot answer"):
-        ask(tmp_path, Examples(["a"]))
+        Answerer(tmp_path).ask(Examples(["a"]))

@@ -43,6 +43,8 @@ _HEADS = {
     BertTokenClassifier: ("ForTokenClassification", "classifier"),
     BertSpanLabeler: ("ForQuestionAnswering", "qa_outputs"),
 }
+# What the names of transformers' classes without one of these heads end in.
+_HEADLESS = ("Model", "ForPreTraining", "ForMaskedLM", "ForNextSentencePrediction")
 _SIZES = ("vocab_size", "num_hidden_layers", "hidden_size", "num_attention_heads")
 _SIZES += ("intermediate_size", "max_position_embeddings", "type_vocab_size")
 
@@ -126,14 +128,23 @@ def read_class(values, tensors):
     Returns:
         The class whose head `architectures` names; where it names none of them, the one whose
         tensors are there: `BertEncoder` where there are none.
+
+    Raises:
+        ValueError: If `architectures` names another head, and the tensors of one are there.
     """
     architectures = values.get("architectures")
     architectures = architectures if isinstance(architectures, list) else []
     for model_class, (ending, _) in _HEADS.items():
         if any(str(name).endswith(ending) for name in architectures):
             return model_class
+    unknown = [name for name in map(str, architectures) if not name.endswith(_HEADLESS)]
     for model_class, (_, dense) in _HEADS.items():
         if f"{dense}.weight" in tensors:
+            if unknown:
+                raise ValueError(
+                    f"A model of the kind {unknown[0]} has a head that is not known here; known: "
+                    f"{', '.join(ending for ending, _ in _HEADS.values())}."
+                )
             return model_class
     return BertEncoder
 

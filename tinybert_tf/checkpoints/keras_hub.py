@@ -19,6 +19,13 @@ from tinybert_tf.checkpoints.kernels import from_kernel, tensor_names, to_kernel
 from tinybert_tf.models import BertClassifier, Vocabulary
 
 _BACKBONE, _CLASSIFIER = "keras_hub>BertBackbone", "keras_hub>BertTextClassifier"
+# What is read, of KerasNLP too, which KerasHub grew from.
+_BACKBONES = (_BACKBONE, "keras_nlp>BertBackbone")
+_CLASSIFIERS = tuple(
+    f"{package}>{name}"
+    for package in ("keras_hub", "keras_nlp")
+    for name in ("BertTextClassifier", "BertClassifier")
+)
 _EPSILON = 1e-12  # of KerasHub's layer norms, always
 # config.json of KerasHub: of Hugging Face
 _CONFIG_KEYS = {
@@ -82,7 +89,7 @@ def read_keras_hub(folder):
     tensors = _read_weights(weights, _names(values["num_hidden_layers"]))
     task = folder / "task.json"
     task = read_json(task) if task.is_file() else {}
-    if task.get("registered_name") == _CLASSIFIER:
+    if task.get("registered_name") in _CLASSIFIERS:
         tensors |= _read_weights(folder / "task.weights.h5", _HEAD)
         values |= _head_values(folder, task, tensors["classifier.bias"].size)
     return Checkpoint(str(source), values, tensors, _read_vocabulary(folder), str(weights))
@@ -151,7 +158,7 @@ def _read_config(path):
 
 def _to_values(content, source):
     """The values of a Hugging Face config.json."""
-    if content.get("registered_name") != _BACKBONE:
+    if content.get("registered_name") not in _BACKBONES:
         raise ValueError(
             f"{source}: describes {content.get('registered_name')!r}, expected {_BACKBONE!r}."
         )

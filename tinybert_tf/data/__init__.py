@@ -8,7 +8,7 @@ from tinybert_tf.data.tag_files import read_tags
 from tinybert_tf.data.tag_rows import TagRows
 from tinybert_tf.data.task_table import TASKS, Schedule, TaskSource
 from tinybert_tf.data.tasks import PROBLEMS, SPLITS, Task, rows_of, task
-from tinybert_tf.data.text_files import read_examples
+from tinybert_tf.data.text_files import column_names, read_examples
 from tinybert_tf.data.text_rows import TextRows
 from tinybert_tf.data.tokenizer import BertTokenizer
 
@@ -25,6 +25,7 @@ __all__ = [
     "Task",
     "TaskSource",
     "TextRows",
+    "column_names",
     "read_examples",
     "read_squad",
     "read_tags",

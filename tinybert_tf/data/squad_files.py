@@ -137,7 +137,8 @@ def _answer(question, answer, context):
 def _ids(questions):
     places = {}
     for question in questions:
-        name = question.get("id", str)
+        kind = int if type(question.value.get("id")) is int else str  # some files number them
+        name = str(question.get("id", kind))
         if name in places:
             raise question.error(f"its id is also that of {places[name].inside}")
         places[name] = question

@@ -11,7 +11,7 @@ _BLANKS = " \t\r"
 
 
 @short_errors()
-def read_tags(path, to_label=str):
+def read_tags(path, to_label=str, tagged=True):
     """Reads a file with a word and its tag on each line and an empty line after each sentence.
 
     Tabs separate the columns of a line, or else spaces. The first is the word, the last the tag;
@@ -21,10 +21,11 @@ def read_tags(path, to_label=str):
         path: str or path-like, a `.txt`, `.conll` or `.tsv` file, also compressed (`.gz`).
         to_label: function from a tag (str) to a label; the `ValueError` it raises gets the file
             and line in front.
+        tagged: bool, False for a file whose words may have no tags; those there are left out.
 
     Returns:
         `Examples`: `texts` are the words of each sentence joined by single spaces, each label the
-        tuple of their tags.
+        tuple of their tags; `labels` is `None` without `tagged`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -41,7 +42,7 @@ def read_tags(path, to_label=str):
         )
     sentences = [[]]
     for number, line in enumerate(read_text(path).split("\n"), 1):
-        word, tag = _word_and_tag(line, f"{path}, line {number}", to_label)
+        word, tag = _word_and_tag(line, f"{path}, line {number}", to_label, tagged)
         if word is not None:
             sentences[-1].append((word, tag))
         elif sentences[-1]:
@@ -49,23 +50,24 @@ def read_tags(path, to_label=str):
     columns = [tuple(zip(*sentence, strict=True)) for sentence in sentences if sentence]
     if not columns:
         raise ValueError(f"{path} has no words, expected a word and its tag on each line.")
-    return Examples([" ".join(words) for words, _ in columns], labels=[tags for _, tags in columns])
+    texts = [" ".join(words) for words, _ in columns]
+    return Examples(texts, labels=[tags for _, tags in columns] if tagged else None)
 
 
-def _word_and_tag(line, place, to_label):
+def _word_and_tag(line, place, to_label, tagged):
     """Returns the word and the label of a line, or twice `None` where a sentence ends."""
     cells = line.split("\t") if "\t" in line else filter(None, line.strip(_BLANKS).split(" "))
     cells = [cell.strip(_BLANKS) for cell in cells]
     if not any(cells) or cells[0] == "-DOCSTART-":
         return None, None
-    word, tag = cells[0], cells[-1]
-    if len(cells) < 2:
+    word, tag = cells[0], cells[-1] if tagged else "O"
+    if tagged and len(cells) < 2:
         raise ValueError(f'{place}: "{word}" stands alone, expected a word and its tag.')
     if not word or not tag or " " in word + tag:
         raise ValueError(
             f'{place}: word "{word}" and tag "{tag}", expected both, without spaces inside.'
         )
     try:
-        return word, to_label(tag)
+        return word, to_label(tag) if tagged else tag
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error

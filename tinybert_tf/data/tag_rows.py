@@ -1,6 +1,7 @@
 """Tagged words as rows of token ids."""
 
 import itertools
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -46,9 +47,16 @@ class TagRows:
             self.lengths = self._ids.row_lengths().numpy()
             row_of = np.repeat(np.arange(self.num_rows), np.diff(self._word_bounds))
             positions = first_pieces[:-1] - piece_bounds[row_of] + 1
-            is_missing = (counts == 0) | (positions > self.lengths[row_of] - 2)
+            is_cut = (counts > 0) & (positions > self.lengths[row_of] - 2)
+            is_missing = (counts == 0) | is_cut
             self._positions = np.where(is_missing, -1, positions)
             self._labels = self._place_tags(row_of, ~is_missing)
+        if is_cut.any():
+            warnings.warn(
+                f"{is_cut.sum()} of {len(is_cut)} words lie beyond {max_length} word-pieces: they "
+                "teach nothing and are taken for O. Raise `max_length` or cut the texts.",
+                stacklevel=2,
+            )
 
     def encode(self, rows):
         """Puts some rows together; may run inside `tf.data`.

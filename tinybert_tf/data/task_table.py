@@ -69,7 +69,6 @@ class TaskSource:
         dataset: str, the name in TensorFlow Datasets, or `None`.
         dataset_columns: tuple of str, the names of text, pair and label column there, where they
             differ from the files'.
-        submission: str, the name under which the GLUE server takes predictions, or `None`.
         schedule: `Schedule`, or `None` for tasks that the paper does not have.
         allows_no_answer: bool, whether a question may have no answer.
         bundled: bool, whether the files come with this package.
@@ -89,7 +88,6 @@ class TaskSource:
     splits: dict = dataclasses.field(default_factory=lambda: _SPLITS)
     dataset: str | None = None
     dataset_columns: tuple[str, ...] = ()
-    submission: str | None = None
     schedule: Schedule | None = None
     allows_no_answer: bool = False
     bundled: bool = False
@@ -122,7 +120,6 @@ TASKS = {
         metrics=("matthews",),
         max_length=64,
         dataset="glue/cola",
-        submission="CoLA",
         schedule=Schedule(50, 30),
     ),
     "mnli": _pair(
@@ -133,7 +130,6 @@ TASKS = {
         splits=_MNLI_SPLITS,
         dataset="glue/mnli",
         dataset_columns=("premise", "hypothesis", "label"),
-        submission="MNLI-m",
         schedule=Schedule(10, 10),
     ),
     "mrpc": _pair(
@@ -146,7 +142,6 @@ TASKS = {
         metrics=("f1", "accuracy"),
         dataset="glue/mrpc",
         dataset_columns=("sentence1", "sentence2", "label"),
-        submission="MRPC",
         schedule=Schedule(20, 30),
     ),
     "qnli": _pair(
@@ -155,7 +150,6 @@ TASKS = {
         "question",
         "sentence",
         dataset="glue/qnli",
-        submission="QNLI",
         schedule=Schedule(10, 20),
     ),
     "qqp": _pair(
@@ -168,14 +162,12 @@ TASKS = {
         metrics=("f1", "accuracy"),
         dataset="glue/qqp",
         dataset_columns=("question1", "question2", "label"),
-        submission="QQP",
         schedule=Schedule(10, 10),
     ),
     "rte": _pair(
         "RTE",
         _ENTAILMENT,
         dataset="glue/rte",
-        submission="RTE",
         schedule=Schedule(20, 30),
     ),
     "snips": TaskSource(
@@ -209,7 +201,6 @@ TASKS = {
         cells=("0", "1"),
         max_length=64,
         dataset="glue/sst2",
-        submission="SST-2",
         schedule=Schedule(20, 20),
     ),
     "stsb": _pair(
@@ -220,7 +211,6 @@ TASKS = {
         metrics=("pearson", "spearman"),
         dataset="glue/stsb",
         dataset_columns=("sentence1", "sentence2", "label"),
-        submission="STS-B",
         schedule=Schedule(20, 30),
     ),
     "wnli": _pair(
@@ -228,6 +218,5 @@ TASKS = {
         ("not_entailment", "entailment"),
         cells=("0", "1"),
         dataset="glue/wnli",
-        submission="WNLI",
     ),
 }

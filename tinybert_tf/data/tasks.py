@@ -17,6 +17,7 @@ from tinybert_tf.data.tag_rows import TagRows
 from tinybert_tf.data.task_table import TASKS, Schedule
 from tinybert_tf.data.text_files import check_on_bad_line, column_names, read_examples
 from tinybert_tf.data.text_rows import TextRows
+from tinybert_tf.metrics import is_entity_tag
 from tinybert_tf.models.label_names import match_labels
 
 SPLITS = ("train", "dev", "test")
@@ -192,8 +193,8 @@ def task(
         text_column: str, name of the column of the texts.
         text_pair_column: str, name of the column of the second texts, or `None`.
         label_column: str, name of the column of the labels.
-        labels: tuple of str, names of the classes; `None` takes the sorted names in the first of
-            your files, or for tagging in all of them.
+        labels: sequence of str, names of the classes; without them the sorted names in the first
+            of your files count, or for tagging in all of them.
         problem: a key of `PROBLEMS`.
         max_length: int, the most tokens of an example; `None` takes the named task's own, or 128,
             or 384 for spans.
@@ -223,7 +224,7 @@ def task(
             f"Give either the name of a task ({', '.join(sorted(TASKS))}) or files of your own; "
             f"got {given}."
         )
-    own = (text_column, text_pair_column, label_column, labels, problem)
+    own = (text_column, text_pair_column, label_column, labels or None, problem)
     if name is not None:
         if own != ("sentence", None, "label", None, "classification"):
             raise ValueError(f"Columns, labels and problem of {name} are set; leave them out.")
@@ -237,24 +238,34 @@ def task(
         "label_column": label_column,
         "on_bad_line": on_bad_line,
     }
-    reader = _own_reader(problem, columns, label_separator)
+    made = _own_task(files, columns, problem, labels, label_separator)
+    return made if max_length is None else dataclasses.replace(made, max_length=max_length)
+
+
+def _own_task(files, columns, problem, labels, separator):
+    """The task of your own files: dict of split to path; other arguments as for `task`."""
+    reader = _own_reader(problem, columns, separator)
     labels = tuple(labels or _own_labels(problem, files, reader))
+    metrics = PROBLEMS[problem]
+    if problem == "tagging" and not all(map(is_entity_tag, labels)):
+        metrics = ("tag_accuracy",)
     path = next(iter(files.values()))
     return Task(
         name=path.name.split(".")[0],
         labels=labels,
         problem=problem,
-        metrics=PROBLEMS[problem],
-        max_length=max_length or _MAX_LENGTH.get(problem, 128),
+        metrics=metrics,
+        max_length=_MAX_LENGTH.get(problem, 128),
         read=functools.cache(lambda split: reader(split, _file_given(files, split), labels)),
-        allows_no_answer=problem == "spans" and not all(read_squad(path).labels or [True]),
+        allows_no_answer=problem == "spans" and _lacks_answers(files, reader),
     )
 
 
 def _own_reader(problem, columns, separator):
     """Function from a split, its file and the labels that there may be to `Examples`."""
     if problem == "spans":
-        return lambda split, path, labels: read_squad(path)
+        read = functools.cache(read_squad)
+        return lambda split, path, labels: read(path)
     if problem == "tagging":
         return lambda split, path, labels: read_tags(path, _name_reader(labels))
     to_label = {
@@ -263,6 +274,12 @@ def _own_reader(problem, columns, separator):
         "multilabel": lambda labels: _names_reader(labels, separator),
     }[problem]
     return lambda split, path, labels: _read_split(split, path, columns, to_label(labels))
+
+
+def _lacks_answers(files, reader):
+    """Whether a question of your files has no answer."""
+    read = [reader(split, path, None).labels or [True] for split, path in files.items()]
+    return not all(map(all, read))
 
 
 def _own_labels(problem, files, reader):

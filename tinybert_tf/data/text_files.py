@@ -11,6 +11,7 @@ import zlib
 from tinybert_tf.data.examples import Examples
 from tinybert_tf.short_errors import short_errors, shortened
 
+_KINDS = (".tsv", ".txt", ".csv")
 ON_BAD_LINE = ("error", "skip")
 # Text becomes a tenth in a gzip file. What becomes a hundredth is made to fill the memory.
 _MOST_EXPANSION, _FREE_BYTES = 100, 2**24
@@ -101,15 +102,18 @@ def _cells(row, header, positions, label_column, to_label, unlabeled):
 
 
 def column_names(path):
-    """Returns the names in the first line of a file, a list of str."""
-    _, header = next(_rows(pathlib.Path(path)), (1, []))
+    """Returns the names in the first line of a file, a list of str; none if it is no table."""
+    path = pathlib.Path(path)
+    if not path.name.removesuffix(".gz").endswith(_KINDS):
+        return []
+    _, header = next(_rows(path), (1, []))
     return header
 
 
 def _rows(path):
     """Yields the line number (from 1) and the cells of each row, the names of the columns first."""
     kind = path.name.removesuffix(".gz")
-    if not kind.endswith((".tsv", ".txt", ".csv")):
+    if not kind.endswith(_KINDS):
         raise ValueError(
             f"{path}: unknown kind of file, expected .tsv, .txt or .csv, or one of them with .gz."
         )

@@ -64,7 +64,9 @@ def to_outputs(logits, problem):
     return logits
 
 
-def to_answers(outputs, problem, label_names, rows=None, allows_no_answer=False):
+def to_answers(
+    outputs, problem, label_names, rows=None, allows_no_answer=False, null_threshold=0.0
+):
     """What the outputs say of each example, in words.
 
     Args:
@@ -73,6 +75,7 @@ def to_answers(outputs, problem, label_names, rows=None, allows_no_answer=False)
         label_names: tuple of str, the names of the outputs.
         rows: `SpanRows` or `TagRows` that the outputs are of; else not needed.
         allows_no_answer: bool, for spans: whether a question may have none.
+        null_threshold: float; none is given where its score is better by more than that.
 
     Returns:
         List with an entry for each example: the class's name; a float; a tuple of the names of the
@@ -81,9 +84,8 @@ def to_answers(outputs, problem, label_names, rows=None, allows_no_answer=False)
     if problem == "regression":
         return outputs[:, 0].tolist()
     if problem == "spans":
-        return [
-            answer.text for answer in decode_spans(rows, outputs, allows_no_answer=allows_no_answer)
-        ]
+        none = {"allows_no_answer": allows_no_answer, "null_threshold": null_threshold}
+        return [answer.text for answer in decode_spans(rows, outputs, **none)]
     if problem == "tagging":
         return decode_tags(rows, outputs, label_names)
     names = np.array(label_names, object)

@@ -1,9 +1,9 @@
-"""Metrics by name: functions of labels and predictions, in NumPy."""
+"""Metrics by name: functions of labels and predictions."""
 
 from tinybert_tf.metrics.answers import answer_f1, exact_match
 from tinybert_tf.metrics.classification import accuracy, f1, matthews, micro_f1, subset_accuracy
 from tinybert_tf.metrics.correlation import pearson, spearman
-from tinybert_tf.metrics.entities import entity_f1
+from tinybert_tf.metrics.entities import entity_f1, is_entity_tag, tag_accuracy
 
 METRICS = {
     metric.__name__: metric
@@ -18,6 +18,7 @@ METRICS = {
         pearson,
         spearman,
         subset_accuracy,
+        tag_accuracy,
     )
 }
 
@@ -28,9 +29,11 @@ __all__ = [
     "entity_f1",
     "exact_match",
     "f1",
+    "is_entity_tag",
     "matthews",
     "micro_f1",
     "pearson",
     "spearman",
     "subset_accuracy",
+    "tag_accuracy",
 ]

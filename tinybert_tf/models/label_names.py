@@ -51,7 +51,7 @@ def _listed(labels):
 
 def advice(model_labels):
     """What to do about outputs that have no names, a str; "" where they have."""
-    if not all(re.fullmatch(r"LABEL_\d+", name) for name in model_labels):
+    if not all(re.fullmatch(r"(LABEL_)?\d+", name) for name in model_labels):
         return ""
     return (
         " The model does not say what its outputs mean: name them with `tinybert-tf "

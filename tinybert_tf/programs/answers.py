@@ -2,7 +2,8 @@
 
 import dataclasses
 import pathlib
-from typing import Any
+
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,58 +18,85 @@ class Answered:
         rows: `SpanRows` or `TagRows` that the outputs are of, or `None`.
     """
 
-    outputs: Any
+    outputs: np.ndarray
     labels: tuple[str, ...]
     problem: str
-    rows: Any = None
+    rows: object = None
 
-    def answers(self, allows_no_answer=False):
+    def answers(self, **settings):
         """An entry in words for each example; see `tinybert_tf.evaluation.to_answers`."""
         from tinybert_tf.evaluation import to_answers
 
-        return to_answers(self.outputs, self.problem, self.labels, self.rows, allows_no_answer)
+        return to_answers(self.outputs, self.problem, self.labels, self.rows, **settings)
 
 
-def ask(path, examples, max_length=None):
-    """Runs a model over examples.
+class Answerer:
+    """A model folder or a .tflite file, opened.
 
     Args:
-        path: str or path-like, a model folder or a .tflite file.
-        examples: `Examples`; labels are not looked at.
-        max_length: int, most word-pieces of an example; `None` takes what the model takes.
+        path: str or path-like.
 
-    Returns:
-        `Answered`.
+    Attributes:
+        problem: str, what it is for.
+        labels: tuple of str, names of its outputs.
 
     Raises:
         FileNotFoundError: If there is neither.
         ValueError: If the folder or file is damaged, or has no head.
     """
-    path, examples = pathlib.Path(path), dataclasses.replace(examples, labels=None)
-    if path.suffix == ".tflite":
-        from tinybert_tf.edge import EdgeModel
-        from tinybert_tf.export import predict_file
 
-        model = EdgeModel(path)
-        outputs = predict_file(model, examples, max_length)
-        return Answered(outputs, model.labels, model.settings["problem"])
-    return _ask_folder(path, examples, max_length)
+    def __init__(self, path):
+        self._path = pathlib.Path(path)
+        if self._path.suffix == ".tflite":
+            from tinybert_tf.edge import EdgeModel
 
+            self._model = EdgeModel(self._path)
+            self.problem = (self._model.settings or {}).get("problem", "classification")
+        else:
+            import tinybert_tf as tb
 
-def _ask_folder(path, examples, max_length):
-    import tinybert_tf as tb
-    from tinybert_tf.evaluation import to_outputs
+            self._model = tb.load(path)
+            if not hasattr(self._model, "labels") or self._model.vocabulary is None:
+                raise ValueError(f"{path} has no classifier or no vocab.txt, so it cannot answer.")
+            self.problem = self._model.problem
+        self.labels = self._model.labels
 
-    model = tb.load(path)
-    if not hasattr(model, "labels") or model.vocabulary is None:
-        raise ValueError(f"{path} has no classifier or no vocab.txt, so it cannot answer.")
-    longest = model.config.max_sequence_length
-    batches = tb.data.ExampleBatches(
-        examples,
-        model.vocabulary,
-        rows=tb.data.rows_of(model.problem),
-        max_length=min(max_length or longest, longest),
-        batch_size=32,
-    )
-    outputs = to_outputs(tb.predict(model, batches), model.problem)
-    return Answered(outputs, model.labels, model.problem, batches.rows)
+    def check(self, task):
+        """Raises ValueError if it is for another problem than a `Task`."""
+        if self.problem != task.problem:
+            raise ValueError(
+                f"{self._path} is for {self.problem}, but {task.name} is {task.problem}."
+            )
+
+    def ask(self, examples, max_length=None):
+        """Runs it over examples.
+
+        Args:
+            examples: `Examples`; labels are not looked at.
+            max_length: int, most word-pieces of an example; `None` takes what the model takes.
+
+        Returns:
+            `Answered`.
+        """
+        examples = dataclasses.replace(examples, labels=None)
+        if self._path.suffix == ".tflite":
+            from tinybert_tf.export import predict_file
+
+            outputs = predict_file(self._model, examples, max_length)
+            return Answered(outputs, self.labels, self.problem)
+        return self._ask_model(examples, max_length)
+
+    def _ask_model(self, examples, max_length):
+        from tinybert_tf.data import ExampleBatches, rows_of
+        from tinybert_tf.evaluation import predict, to_outputs
+
+        longest = self._model.config.max_sequence_length
+        batches = ExampleBatches(
+            examples,
+            self._model.vocabulary,
+            rows=rows_of(self.problem),
+            max_length=min(max_length or longest, longest),
+            batch_size=32,
+        )
+        outputs = to_outputs(predict(self._model, batches), self.problem)
+        return Answered(outputs, self.labels, self.problem, batches.rows)

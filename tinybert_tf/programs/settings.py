@@ -70,6 +70,9 @@ class TaskSettings(Settings):
     text_column: str = setting("sentence", "column of your files that holds the text")
     text_pair_column: str | None = setting(None, "column that holds the second text of a pair")
     label_column: str = setting("label", "column that holds the label")
+    labels: tuple[str, ...] = setting(
+        (), "names of the classes; those in your first file, of tags in all files, if unset"
+    )
     label_separator: str = setting(",", "what stands between several labels of a text")
     problem: str = setting(
         "classification",
@@ -99,6 +102,7 @@ class TaskSettings(Settings):
             text_column=self.text_column,
             text_pair_column=self.text_pair_column,
             label_column=self.label_column,
+            labels=self.labels,
             problem=self.problem,
             max_length=self.max_length,
             label_separator=self.label_separator,
@@ -173,10 +177,11 @@ class TrainingSettings(TaskSettings):
             "jit_compile": self.jit_compile,
         }
 
-    def train_batches(self, task, model):
-        """The task's training batches for a model."""
+    def train_batches(self, task, model, max_length=None):
+        """The task's training batches for a model, examples cut to `max_length` if it is given."""
         return task.train(
             model,
+            max_length=max_length,
             batch_size=self.batch_size,
             batch_tokens=self.batch_tokens,
             pad_to=self.pad_to or None,
