@@ -50,7 +50,7 @@ class Budget:
 _SNLI = ("--text-column", "sentence1", "--text-pair-column", "sentence2")
 _SNLI += ("--label-column", "gold_label", "--max-length", "128")
 BUDGETS = {
-    "cola": Budget(4, 2, seeds=3),
+    "cola": Budget(4, 2, seeds=3, intermediate_rate="3e-4", prediction_rate="2e-4"),
     "mrpc": Budget(2, 1, seeds=3),
     "rte": Budget(2, 1, seeds=3),
     "stsb": Budget(2, 1, seeds=3),
