@@ -39,16 +39,17 @@ def collect_start(folder):
 
 
 def collect_tasks(folder):
-    """The records of benchmarks.task_results: of each task, those of each kind of training.
+    """The records of benchmarks.task_results: of each task, the finished of each kind of training.
 
     Beside them, in `transformers.jsonl`, may lie what finetune_in_transformers.py printed.
     """
     tasks = {
         task.name: {
-            kind: [read(path) for path in sorted(task.glob(f"{kind}*/run.json"))] for kind in KINDS
+            kind: [read(path) for path in sorted(task.glob(f"{kind}*/run.json")) if finished(path)]
+            for kind in KINDS
         }
         for task in sorted(folder.iterdir())
-        if (task / "teacher").is_dir()
+        if finished(task / "teacher" / "run.json")
     }
     peer = folder / "transformers.jsonl"
     return {"tasks": tasks, "transformers": collect_lines(peer) if peer.is_file() else []}
@@ -60,6 +61,11 @@ KINDS = ("teacher", "distilled", "labels_alone")
 def collect_lines(path):
     """The records of a benchmark of this folder, one a line."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def finished(path):
+    """Whether there is a record of a run that has come to its end."""
+    return path.is_file() and json.loads(path.read_text())["status"] == "finished"
 
 
 def read(path):
@@ -161,16 +167,16 @@ def task_row(task, kinds):
     cells = [f"{task}, {' / '.join(METRIC_NAMES[name] for name in names)}"]
     for kind in KINDS:
         values = {n: [record["result"]["dev"][n] for record in kinds[kind]] for n in names}
-        cells.append(" / ".join(map(mean_cell, values.values())))
+        cells.append(" / ".join(map(mean_cell, values.values())) if kinds[kind] else "")
         if kind != "teacher":
-            share = statistics.mean(values[names[0]]) / of_teacher
-            cells.append(f"{100 * share:.1f} %")
+            shares = [value / of_teacher for value in values[names[0]]]
+            cells.append(f"{100 * statistics.mean(shares):.1f} %" if shares else "")
     every = [record for found in kinds.values() for record in found]
     steps = {record["result"]["steps"] for record in every if "steps" in record["result"]}
     minutes = max(record["seconds"] for record in every) / 60
     return [
         *cells,
-        passes(kinds["distilled"][0]),
+        passes((kinds["distilled"] or kinds["teacher"])[0]),
         ", ".join(map(str, sorted(steps))),
         f"{minutes:.0f}",
     ]

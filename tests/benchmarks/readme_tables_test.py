@@ -122,3 +122,16 @@ def test_tasks():
     assert len(head) == len(row)
     assert "11.0 minutes" in text
     assert "transformers 5 and torch 2, the teacher of mrpc has F1 85.0 and accuracy 78.0" in text
+
+
+def test_what_is_not_finished_is_left_out(tmp_path):
+    for kind, status in (("teacher", "finished"), ("distilled_0", "finished"), ("x", "running")):
+        path = tmp_path / "cola" / kind.replace("x", "labels_alone_0") / "run.json"
+        path.parent.mkdir(parents=True)
+        record = trained(1, dev_matthews=0.25) | {"status": status, "settings": {"task": "cola"}}
+        path.write_text(json.dumps(record))
+    (tmp_path / "mrpc" / "distilled_0").mkdir(parents=True)
+    collected = readme_tables.collect_tasks(tmp_path)
+    assert list(collected["tasks"]) == ["cola"]
+    _, row = cells(readme_tables.tasks_table(collected))
+    assert [cell.strip() for cell in row][1:6] == ["25.0", "25.0", "100.0 %", "", ""]
