@@ -37,10 +37,7 @@ class Predictor:
         in_order, order = np.zeros((batches.num_examples, *shape), np.float32), batches.order(0)
         for part in parts:
             rows, order = order[: len(part)], order[len(part) :]
-            if part.ndim == 2:
-                in_order[rows] = part
-            else:
-                in_order[rows, : part.shape[1]] = part
+            in_order[rows, : part.shape[1]] = part
         return in_order
 
 
@@ -127,21 +124,18 @@ def score(task, labels, answers):
     elif task.problem == "spans":
         labels = [tuple(text for text, _ in answers_of) for answers_of in labels]
     elif task.problem == "tagging":
-        answers = [_spelled_as(task.labels, tags) for tags in answers]
+        find = label_finder(task.labels)
+        answers = [
+            [task.labels[find(tag)] if find(tag) >= 0 else tag for tag in tags] for tags in answers
+        ]
     return {name: METRICS[name](labels, answers) for name in task.metrics}
-
-
-def _spelled_as(labels, names):
-    """Names as they are among the labels; those that are not stay as they are."""
-    find = label_finder(labels)
-    return [labels[find(name)] if find(name) >= 0 else name for name in names]
 
 
 def _held(rows, labels):
     """Which of the labels hold: int array `(examples, labels)` of 0 and 1."""
     find, held = label_finder(labels), np.zeros((len(rows), len(labels)), np.int32)
     for row, names in zip(held, rows, strict=True):
-        row[[find(name) for name in names if find(name) >= 0]] = 1
+        row[[place for place in map(find, names) if place >= 0]] = 1
     return held
 
 
