@@ -1,12 +1,10 @@
 """A model with a head as a TensorFlow SavedModel, for servers."""
 
-import json
-
 import tensorflow as tf
 
 from tinybert_tf.atomic import atomic_folder
 from tinybert_tf.data import BertTokenizer
-from tinybert_tf.models.served_outputs import SERVED_OUTPUTS
+from tinybert_tf.models.served_outputs import SERVED_OUTPUTS, served_files
 
 
 def save_saved_model(model, folder):
@@ -94,12 +92,5 @@ def _text_signatures(model, tokenizer):
 def _write_extra_assets(model, folder):
     """Writes what TensorFlow overlooks, as the zip in a .tflite file has it."""
     folder.mkdir()
-    settings = {"problem": model.problem, "head": model.head}
-    settings["max_sequence_length"] = model.config.max_sequence_length
-    files = {"labels.txt": "".join(f"{label}\n" for label in model.labels)}
-    if model.vocabulary is not None:
-        settings["lower_case"] = model.vocabulary.lower_case
-        files["vocab.txt"] = model.vocabulary.to_text()
-    files["tinybert_tf.json"] = json.dumps(settings, indent=2)
-    for name, text in files.items():
+    for name, text in served_files(model).items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")

@@ -1,7 +1,6 @@
 """From a classifier to a .tflite file that carries its labels and vocabulary."""
 
 import difflib
-import json
 import zipfile
 
 import tensorflow as tf
@@ -10,7 +9,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tinybert_tf.atomic import atomic_file
 from tinybert_tf.edge.interpreter import INPUT_NAMES
 from tinybert_tf.models import BertClassifier
-from tinybert_tf.models.served_outputs import SERVED_OUTPUTS
+from tinybert_tf.models.served_outputs import SERVED_OUTPUTS, served_files
 
 # Recipe -> what it is good for, and the converter's settings.
 RECIPES = {
@@ -159,18 +158,6 @@ def _rename(content, tensor, name):
 
 def _attach(path, model, recipe):
     """Appends the zip: uncompressed, so that a phone can map its files."""
-    settings = {
-        "lower_case": model.vocabulary.lower_case,
-        "max_sequence_length": model.config.max_sequence_length,
-        "problem": model.problem,
-        "head": model.head,
-        "recipe": recipe,
-    }
-    files = {
-        "tinybert_tf.json": json.dumps(settings, indent=2),
-        "labels.txt": "".join(f"{label}\n" for label in model.labels),
-        "vocab.txt": model.vocabulary.to_text(),
-    }
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
-        for name, text in files.items():
+        for name, text in served_files(model, recipe=recipe).items():
             archive.writestr(zipfile.ZipInfo(name), text)
