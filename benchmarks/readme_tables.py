@@ -12,6 +12,7 @@ import argparse
 import json
 import pathlib
 import re
+import shutil
 import statistics
 
 from tinybert_tf.atomic import atomic_file
@@ -43,19 +44,50 @@ def collect_tasks(folder):
 
     Beside them, in `transformers.jsonl`, may lie what finetune_in_transformers.py printed.
     """
-    tasks = {
-        task.name: {
-            kind: [read(path) for path in sorted(task.glob(f"{kind}*/run.json")) if finished(path)]
-            for kind in KINDS
-        }
-        for task in sorted(folder.iterdir())
-        if finished(task / "teacher" / "run.json")
-    }
+    found = collect_kinds(folder, KINDS)
+    tasks = {task: kinds for task, kinds in found.items() if kinds["teacher"]}
     peer = folder / "transformers.jsonl"
     return {"tasks": tasks, "transformers": collect_lines(peer) if peer.is_file() else []}
 
 
 KINDS = ("teacher", "distilled", "labels_alone")
+
+
+def collect_kinds(folder, kinds):
+    """The finished records in TASK/KIND* of a folder: dict of task to dict of kind to list."""
+    return {
+        task.name: {
+            kind: [read(path) for path in sorted(task.glob(f"{kind}*/run.json")) if finished(path)]
+            for kind in kinds
+        }
+        for task in sorted(folder.iterdir())
+        if task.is_dir()
+    }
+
+
+def collect_general(folder):
+    """The record of a general-distill; its figure goes beside what is kept of it."""
+    with atomic_file(RESULTS / "general.svg") as temporary:
+        shutil.copyfile(folder / "losses.svg", temporary)
+    return read(folder / "run.json")
+
+
+def collect_two_stage(folder):
+    """The records of benchmarks.two_stage_results about where the student starts."""
+    return collect_kinds(folder, STARTS)
+
+
+def collect_augmentation(folder):
+    """The records of benchmarks.two_stage_results about augmentation."""
+    return collect_kinds(folder, AUGMENTATION)
+
+
+STARTS = {
+    "random_start": "random",
+    "teacher_pca_start": "teacher's principal components",
+    "general_start": "general student",
+}
+AUGMENTATION = {"plain": "as it is", "augmented": "augmented"}
 
 
 def collect_lines(path):
@@ -76,7 +108,7 @@ def read(path):
     return record | {"settings": {k: v for k, v in record["settings"].items() if k not in PATHS}}
 
 
-PATHS = ("data_dir", "teacher", "model", "output", "tflite", "vocabulary")
+PATHS = ("data_dir", "teacher", "model", "output", "tflite", "vocabulary", "corpus", "candidates")
 
 
 def quickstart_table(record):
@@ -180,6 +212,66 @@ def task_row(task, kinds):
         ", ".join(map(str, sorted(steps))),
         f"{minutes:.0f}",
     ]
+
+
+def general_table(record):
+    """What general distillation leaves of the first losses, and how fast it goes."""
+    result = record["result"]
+    first, last = result["epochs"][0], result["epochs"][-1]
+    rows = [["loss", "mean of the first pass", "of the last pass", "left of the first steps'"]]
+    for name, left in result["losses_left"].items():
+        values = (f"{epoch[name]:.3f}" for epoch in (first, last))
+        rows.append([name.removesuffix("_loss"), *values, f"{100 * left:.0f} %"])
+    speed = statistics.mean(epoch["tokens_per_second"] for epoch in result["epochs"])
+    text = f"{result['sequences']} sequences in {result['steps']} steps, {speed:,.0f} tokens/s. "
+    return table(rows) + footnote(record).replace("\n", f"\n{text}", 1)
+
+
+def two_stage_table(records):
+    """Dev metrics after the same steps from each start."""
+    return kinds_table(records, STARTS)
+
+
+def augmentation_table(records):
+    """Dev metrics after the same steps on the training data as they are and augmented."""
+    return kinds_table(records, AUGMENTATION)
+
+
+def kinds_table(records, kinds):
+    """Dev metrics of each kind of run of each task: means over the seeds, standard deviations."""
+    tasks = {task: found for task, found in records.items() if all(found[k] for k in kinds)}
+    rows, every = [["task, dev metrics", *kinds.values(), "passes", "steps", "seeds"]], []
+    for task, found in tasks.items():
+        runs = [record for kind in kinds for record in found[kind]]
+        names = [name for name in runs[0]["result"]["dev"] if name in METRIC_NAMES]
+        cells = [
+            " / ".join(mean_cell([r["result"]["dev"][name] for r in found[kind]]) for name in names)
+            for kind in kinds
+        ]
+        steps, seeds = (
+            {str(value) for value in values}
+            for values in (
+                [run["result"]["steps"] for run in runs],
+                [len(found[kind]) for kind in kinds],
+            )
+        )
+        metrics = " / ".join(METRIC_NAMES[name] for name in names)
+        rows.append(
+            [f"{task}, {metrics}", *cells, passes(runs[0]), ", ".join(steps), ", ".join(seeds)]
+        )
+        every += runs
+    return table(rows) + footnote(*every, minutes=False)
+
+
+def augmentation_speed_table(records):
+    """Sentences a second of each way to ask a masked LM for words."""
+    rows = [["way", "sentences/s", "times as released"]]
+    for record in records:
+        speed = f"{record['sentences_per_second']:.2f}"
+        rows.append([record["way"], speed, f"{record['times_released']:.1f}x"])
+    first = records[0]
+    text = f"{first['num_words']} words of {first['num_texts']} sentences of {first['train']}. "
+    return table(rows) + measured(first, text)
 
 
 def mean_cell(values):
@@ -310,6 +402,10 @@ TABLES = {
     "sst2": (collect_sst2, sst2_table),
     "start": (collect_start, start_table),
     "tasks": (collect_tasks, tasks_table),
+    "general": (collect_general, general_table),
+    "two_stage": (collect_two_stage, two_stage_table),
+    "augmentation": (collect_augmentation, augmentation_table),
+    "augmentation_speed": (collect_lines, augmentation_speed_table),
     "throughput": (collect_lines, throughput_table),
     "products": (collect_lines, products_table),
     "scaling": (collect_lines, scaling_table),
@@ -331,7 +427,9 @@ def main():
     """Collects the runs that flags name, then writes the README."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in TABLES:
-        parser.add_argument(f"--{name}", type=pathlib.Path, help="what the run wrote")
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=pathlib.Path, help="what the run wrote"
+        )
     for name, path in vars(parser.parse_args()).items():
         if path is not None:
             with atomic_file(RESULTS / f"{name}.json") as temporary:

@@ -200,7 +200,7 @@ class Contender:
         self.setting, self.distiller = setting, distiller
         self.epoch = Epoch(batches, setting.steps_per_execution)
         self.rounds = []
-        distiller.prepare(batches.element_spec[0])
+        distiller.prepare(batches)
         distiller.make_train_function()
 
     def measure(self, steps, random):

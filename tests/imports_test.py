@@ -17,6 +17,7 @@ LEVELS = {
     "metrics": 1,
     "data": 1,
     "report": 1,
+    "corpus": 2,
     "checkpoints": 2,
     "distillation": 2,
     "evaluation": 2,

@@ -2,14 +2,14 @@
 
     tinybert-tf inspect bert-base-uncased
 
-takes a folder or a checkpoint's prefix of any format that `--model` takes, or a .tflite file. Fails
-if it is damaged, and says where.
+takes a folder or a checkpoint's prefix of any format that `--model` takes, a .tflite file, or a
+corpus that prepare-corpus made. Fails if it is damaged, and says where.
 """
 
 import dataclasses
 import pathlib
 
-from tinybert_tf.programs.inspection import inspect_checkpoint, inspect_tflite
+from tinybert_tf.programs.inspection import inspect_checkpoint, inspect_corpus, inspect_tflite
 from tinybert_tf.programs.run_record import RunRecord
 from tinybert_tf.programs.settings import Settings, exists, setting
 
@@ -19,7 +19,10 @@ class InspectSettings(Settings):
     """Settings of `inspect`."""
 
     path: str = dataclasses.field(
-        metadata={"help": "model folder, checkpoint prefix or .tflite file", "positional": True}
+        metadata={
+            "help": "model folder, checkpoint prefix, .tflite file or corpus folder",
+            "positional": True,
+        }
     )
     output: str | None = setting(None, "file for the result, ending in .json")
     overwrite: bool = setting(False, "replace the result of another model")
@@ -33,7 +36,12 @@ def run(settings):
     """Looks; returns what was found, which is in the record too where the model is damaged."""
     record = RunRecord("inspect", settings)  # Not looked at: the model may have changed since.
     path = pathlib.Path(settings.path)
-    result = inspect_tflite(path) if path.suffix == ".tflite" else inspect_checkpoint(path)
+    if (path / "corpus.json").is_file():
+        result = inspect_corpus(path)
+    elif path.suffix == ".tflite":
+        result = inspect_tflite(path)
+    else:
+        result = inspect_checkpoint(path)
     if result["damage"]:
         record.finish(result, status="failed")
         raise ValueError(result["damage"])

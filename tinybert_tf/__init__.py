@@ -7,12 +7,13 @@ import importlib
 
 from tinybert_tf.version import __version__
 
-_ROOMS = ("callbacks", "checkpoints", "data", "distillation", "edge", "evaluation", "export")
-_ROOMS += ("losses", "metrics", "models", "report")
+_ROOMS = ("augmentation", "callbacks", "checkpoints", "corpus", "data", "distillation", "edge")
+_ROOMS += ("evaluation", "export", "losses", "metrics", "models", "report")
 _PUBLIC = {
     "BertClassifier": "models",
     "BertConfig": "models",
     "BertEncoder": "models",
+    "BertMaskedLM": "models",
     "BertSpanLabeler": "models",
     "BertTokenClassifier": "models",
     "PRESETS": "models",

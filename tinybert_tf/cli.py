@@ -21,10 +21,30 @@ COMMANDS = {
         "QuickstartSettings",
         "the whole way on bundled data: teacher, student, int8 .tflite, report",
     ),
+    "prepare-corpus": (
+        "tinybert_tf.trainers.prepare_corpus",
+        "PrepareCorpusSettings",
+        "plain text to shards of token ids",
+    ),
+    "general-distill": (
+        "tinybert_tf.trainers.general_distill",
+        "GeneralDistillSettings",
+        "distil a pre-trained teacher on plain text: the first stage",
+    ),
+    "adapt-mlm": (
+        "tinybert_tf.trainers.adapt_mlm",
+        "AdaptMLMSettings",
+        "train a BERT as a masked language model on plain text",
+    ),
     "finetune-teacher": (
         "tinybert_tf.trainers.finetune_teacher",
         "FinetuneTeacherSettings",
         "fine-tune a BERT folder on a task",
+    ),
+    "augment": (
+        "tinybert_tf.trainers.augment",
+        "AugmentSettings",
+        "vary a task's training texts word by word",
     ),
     "task-distill": (
         "tinybert_tf.trainers.task_distill",
@@ -74,9 +94,7 @@ COMMANDS = {
 }
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
-_INTERRUPTED_MESSAGE = (
-    "Interrupted. A training goes on from its last saved state with the same command."
-)
+_INTERRUPTED_MESSAGE = "Interrupted. The same command goes on from what is saved."
 
 
 def main(arguments=None):

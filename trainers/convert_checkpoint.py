@@ -72,11 +72,11 @@ def with_labels(model, labels):
         labels: sequence of str, the names in the order of its outputs.
 
     Raises:
-        ValueError: If there are more or fewer of them, or the model has no head.
+        ValueError: If there are more or fewer of them, or the model has no head for a task.
     """
     old = getattr(model, "labels", None)
     if old is None:
-        raise ValueError("--labels names classes, but the model has no head.")
+        raise ValueError("--labels names classes, but the model has no head for a task.")
     if len(labels) != len(old):
         raise ValueError(f"--labels are {len(labels)} names, but the model has {len(old)} classes.")
     named = type(model).from_config(model.get_config() | {"labels": list(labels)})

@@ -10,12 +10,12 @@
 import dataclasses
 
 from tinybert_tf.programs.precision import TRAINED, check_dtype
-from tinybert_tf.programs.settings import TrainingSettings, setting
+from tinybert_tf.programs.settings import TaskTrainingSettings, setting
 from tinybert_tf.programs.training import TrainingRecord, is_folder, task_head, train_stage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FinetuneTeacherSettings(TrainingSettings):
+class FinetuneTeacherSettings(TaskTrainingSettings):
     """Settings of `finetune-teacher`."""
 
     teacher: str = setting(help="model folder to fine-tune, or a preset to train from scratch")

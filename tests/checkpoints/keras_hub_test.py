@@ -127,6 +127,17 @@ def test_what_keras_hub_cannot_be_is_refused(tmp_path, changes, message):
     assert not (tmp_path / "copy").exists()
 
 
+def test_of_a_masked_lm_the_encoder_is_written_with_a_warning(tmp_path):
+    config = random_models.tiny_config(activation="gelu_tanh")
+    model = random_models.randomized(tb.BertMaskedLM(config))
+    with pytest.warns(UserWarning, match="Only the encoder is written, not the masked LM's head"):
+        save_keras_hub(model, tmp_path / "saved")
+    loaded = tb.load(tmp_path / "saved")
+    assert isinstance(loaded, tb.BertEncoder)
+    for expected, actual in zip(model.encoder.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
 def test_other_folders_are_not_taken_for_it(tmp_path):
     tiny.save_model(tmp_path / "model")
     assert not is_keras_hub(tmp_path / "model")

@@ -11,7 +11,13 @@ from random_models import as_arrays, random_inputs, randomized, tiny_config, tin
 
 from tinybert_tf import checkpoints
 from tinybert_tf.checkpoints import Checkpoint, model_folder
-from tinybert_tf.models import BertClassifier, BertEncoder, BertSpanLabeler, BertTokenClassifier
+from tinybert_tf.models import (
+    BertClassifier,
+    BertEncoder,
+    BertMaskedLM,
+    BertSpanLabeler,
+    BertTokenClassifier,
+)
 
 LABELS = ("schlecht", "so là là", "gut")
 MODELS = {
@@ -28,6 +34,7 @@ MODELS = {
     ),
     "spans": lambda **settings: BertSpanLabeler(tiny_config(), **settings),
     "tags": lambda **settings: BertTokenClassifier(tiny_config(), LABELS, **settings),
+    "masked LM": lambda **settings: BertMaskedLM(tiny_config(), **settings),
     "without a pooler": lambda **settings: BertEncoder(tiny_config(pooler="none"), **settings),
 }
 

@@ -115,9 +115,10 @@ def test_without_a_vocabulary_there_is_no_text(tmp_path):
     assert list(tf.saved_model.load(str(tmp_path / "saved")).signatures) == ["serving_default"]
 
 
-def test_an_encoder_is_refused(tmp_path, model):
-    with pytest.raises(ValueError, match="The model has no head"):
-        save_saved_model(model.encoder, tmp_path / "saved")
+def test_an_encoder_and_a_masked_lm_are_refused(tmp_path, model):
+    for headless in (model.encoder, tb.BertMaskedLM.from_encoder(model)):
+        with pytest.raises(ValueError, match="The model has no head for a task"):
+            save_saved_model(headless, tmp_path / "saved")
 
 
 def test_another_dtype_is_refused(tmp_path):

@@ -6,10 +6,17 @@ import shutil
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from tinybert_tf import checkpoints
 from tinybert_tf.data.tokenizer import BertTokenizer
-from tinybert_tf.models import BertClassifier, BertEncoder, BertSpanLabeler, BertTokenClassifier
+from tinybert_tf.models import (
+    BertClassifier,
+    BertEncoder,
+    BertMaskedLM,
+    BertSpanLabeler,
+    BertTokenClassifier,
+)
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "transformers_models"
 TEXTS = ["Hé, Der Café in ZÜRICH!", "中文 der HÉ [x] 7", "die Straße"]
@@ -19,7 +26,9 @@ UNNAMED = ("LABEL_0", "LABEL_1")
 # Folder: (class, pooler, problem, labels)
 KINDS = {
     "encoder": (BertEncoder, "tanh", None, None),
-    "masked_lm": (BertEncoder, "none", None, None),
+    "masked_lm": (BertMaskedLM, "none", "masked_lm", None),
+    "pretraining": (BertMaskedLM, "tanh", "masked_lm", None),
+    "distilbert_masked_lm": (BertMaskedLM, "none", "masked_lm", None),
     "multilabel": (BertClassifier, "tanh", "multilabel", TOPICS),
     "cased": (BertClassifier, "tanh", "classification", UNNAMED),
     "tinybert": (BertClassifier, "tanh", "classification", UNNAMED),
@@ -111,6 +120,8 @@ def test_saved_again_it_is_the_same(models, name, tmp_path):
             },
         ),
         ("spans", {"architectures": ["BertForQuestionAnswering"], "pooler": "none"}),
+        ("masked_lm", {"architectures": ["BertForMaskedLM"], "pooler": "none"}),
+        ("pretraining", {"architectures": ["BertForMaskedLM"]}),
         (
             "tags",
             {
@@ -130,7 +141,7 @@ def test_config_says_what_transformers_needs(models, tmp_path, name, expected):
     assert values | expected == values
     assert values["model_type"] == "bert"
     assert ("pooler" in values) == (models[name].config.pooler != "tanh")
-    assert ("id2label" in values) == (name not in ("encoder", "spans"))
+    assert ("id2label" in values) == (name in ("multilabel", "tags", "distilbert_classifier"))
 
 
 def edited(name, tmp_path, **changes):
@@ -155,10 +166,80 @@ def test_head_that_is_not_there(tmp_path):
         checkpoints.load(folder)
 
 
-@pytest.mark.parametrize("architectures", [..., None, "BertModel", [3], ["BertForPreTraining"]])
-def test_encoder_under_any_name(tmp_path, architectures):
-    model = checkpoints.load(edited("masked_lm", tmp_path, architectures=architectures))
+@pytest.mark.parametrize("architectures", [..., None, "BertModel", [], ["BertForPreTraining"]])
+def test_encoder_and_masked_lm_under_any_name(tmp_path, architectures):
+    for name, kind in (("encoder", BertEncoder), ("masked_lm", BertMaskedLM)):
+        model = checkpoints.load(edited(name, tmp_path, architectures=architectures))
+        assert type(model) is kind
+
+
+@pytest.mark.parametrize("architecture", ["BertForSomethingElse", 3])
+def test_of_a_head_that_is_not_known_the_encoder_is_read(tmp_path, architecture):
+    folder = edited("masked_lm", tmp_path, architectures=[architecture])
+    assert type(checkpoints.load(folder)) is BertEncoder
+
+
+def edit_masked_lm(tmp_path, **changes):
+    """The masked LM with a pooler and other tensors of its head; `None` removes one."""
+    folder = shutil.copytree(GOLDENS / "pretraining", tmp_path / "pretraining")
+    path = folder / "model.safetensors"
+    tensors = safetensors.numpy.load_file(path)
+    tensors |= {f"cls.predictions.{name}": value for name, value in changes.items()}
+    tensors = {name: value for name, value in tensors.items() if value is not None}
+    safetensors.numpy.save_file(tensors, path)
+    return folder
+
+
+def embeddings():
+    tensors = safetensors.numpy.load_file(GOLDENS / "pretraining" / "model.safetensors")
+    return tensors["bert.embeddings.word_embeddings.weight"]
+
+
+@pytest.mark.parametrize(
+    "part", ["bias", "transform.dense.weight", "transform.dense.bias", "transform.LayerNorm.bias"]
+)
+def test_masked_lm_without_a_part_of_its_head_is_an_encoder(tmp_path, part):
+    model = checkpoints.load(edit_masked_lm(tmp_path, **{part: None}))
     assert type(model) is BertEncoder
+    assert largest_differences(model, read_encoder_outputs())["pooled_output"] <= TOLERANCE
+
+
+def read_encoder_outputs():
+    outputs = read_outputs("pretraining")
+    return {name: value for name, value in outputs.items() if name != "logits"}
+
+
+def test_masked_lm_with_its_decoder_and_that_ones_bias(tmp_path):
+    bias = np.arange(60, dtype=np.float32)
+    changes = {"decoder.weight": embeddings(), "decoder.bias": bias, "bias": None}
+    model = checkpoints.load(edit_masked_lm(tmp_path, **changes))
+    np.testing.assert_array_equal(model.output_bias, bias)
+
+
+@pytest.mark.parametrize("change", [lambda table: table + 1e-3, lambda table: table[1:]])
+def test_decoder_of_its_own_is_refused(tmp_path, change):
+    folder = edit_masked_lm(tmp_path, **{"decoder.weight": change(embeddings())})
+    message = r"model\.safetensors: cls\.predictions\.decoder\.weight differs from embeddings"
+    with pytest.raises(ValueError, match=message):
+        checkpoints.load(folder)
+
+
+def test_masked_lm_of_another_shape_is_refused(tmp_path):
+    folder = edit_masked_lm(tmp_path, bias=np.zeros(61, np.float32))
+    with pytest.raises(ValueError, match=r"cls\.predictions\.bias has shape \(61,\)"):
+        checkpoints.load(folder)
+
+
+def test_masked_lm_is_written_under_the_names_of_transformers(models, tmp_path):
+    checkpoints.save(models["pretraining"], tmp_path / "model")
+    names = set(safetensors.numpy.load_file(tmp_path / "model" / "model.safetensors"))
+    expected = safetensors.numpy.load_file(GOLDENS / "pretraining" / "model.safetensors")
+    assert names == {name for name in expected if "seq_relationship" not in name}
+
+
+def test_pooler_of_a_masked_lm_goes_into_a_classifier(models):
+    classifier = BertClassifier.from_encoder(models["pretraining"], UNNAMED)
+    assert largest_differences(classifier, read_encoder_outputs())["pooled_output"] <= TOLERANCE
 
 
 def test_distilbert_without_a_size(tmp_path):

@@ -11,6 +11,7 @@ from random_models import as_arrays, random_inputs, randomized, tiny_config, tin
 from tinybert_tf.models import (
     BertClassifier,
     BertEncoder,
+    BertMaskedLM,
     BertSpanLabeler,
     BertTokenClassifier,
 )
@@ -29,6 +30,15 @@ MODELS = {
     "relu_pooler": lambda **settings: BertClassifier(tiny_config(pooler="relu"), "ab", **settings),
     "spans": lambda **settings: BertSpanLabeler(CONFIG, **settings),
     "tagging": lambda **settings: BertTokenClassifier(CONFIG, ("O", "B", "I"), **settings),
+    "masked_lm": lambda **settings: BertMaskedLM(CONFIG, **settings),
+}
+# Weights beside the tables' and the layers': dense layers have two, so do norms.
+NUM_OTHERS = {
+    BertEncoder: 2,
+    BertClassifier: 4,
+    BertSpanLabeler: 2,
+    BertTokenClassifier: 2,
+    BertMaskedLM: 7,
 }
 ATTRIBUTES = ("config", "vocabulary", "labels", "head", "problem", "name", "dtype_policy")
 RELATIVE_ERROR = {"float16": 0.02, "bfloat16": 0.15}
@@ -97,8 +107,9 @@ def test_every_weight_has_a_gradient(make):
     model = make()
     with tf.GradientTape() as tape:
         outputs = model(random_inputs(), training=True)
-        last = outputs["logits" if "logits" in outputs else "pooled_output"]
-        loss = tf.reduce_sum(last**2) + tf.reduce_sum(outputs["sequence_output"] ** 3)
+        last = [outputs[name] for name in ("logits", "pooled_output") if name in outputs]
+        loss = sum(tf.reduce_sum(output**2) for output in last)
+        loss += tf.reduce_sum(outputs["sequence_output"] ** 3)
     gradients = tape.gradient(loss, model.trainable_variables)
     assert [
         v.path for v, g in zip(model.trainable_variables, gradients, strict=True) if g is None
@@ -107,6 +118,6 @@ def test_every_weight_has_a_gradient(make):
 
 def test_weights_exist_and_are_all_seen(make):
     model = make()
-    count = 5 + 2 * 16 + 2 + 2 * isinstance(model, BertClassifier)
+    count = 5 + 2 * 16 + NUM_OTHERS[type(model)]
     assert (model.built, len(model.trainable_variables)) == (True, count)
     assert len({id(variable) for variable in model.trainable_variables}) == count

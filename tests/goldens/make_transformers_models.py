@@ -86,7 +86,9 @@ def run(model):
     if "start_logits" in output:
         both = (output.start_logits, output.end_logits)
         arrays["logits"] = torch.stack(both, dim=-1).numpy()
-    elif "logits" in output and not type(model).__name__.endswith("MaskedLM"):
+    elif "prediction_logits" in output:
+        arrays["logits"] = output.prediction_logits.numpy()
+    elif "logits" in output:
         arrays["logits"] = output.logits.numpy()
     elif output.get("pooler_output") is not None:
         arrays["pooled_output"] = output.pooler_output.numpy()
@@ -160,10 +162,23 @@ def write_tags():
 
 
 def write_masked_language_model():
-    """An encoder without a pooler under a head to be left behind, torch's old format."""
+    """A masked LM without a pooler and with its decoder, torch's old format; DistilBERT's."""
     model = make("BertForMaskedLM")
     save_legacy(old_names(model.state_dict()), save_config(model, "masked_lm"))
     write_outputs("masked_lm", **run(model))
+    model = make("DistilBertForMaskedLM", {**DISTILBERT, "n_layers": 1})
+    model.save_pretrained(FOLDER / "distilbert_masked_lm")
+    write_outputs("distilbert_masked_lm", **run(model))
+
+
+def write_pretraining_model():
+    """A masked LM beside the other task of BERT's pre-training, whose pooler it has."""
+    model = make("BertForPreTraining", hidden_act="relu")
+    model.save_pretrained(FOLDER / "pretraining")
+    arrays = run(model)
+    with torch.no_grad():
+        pooled = model.bert.pooler(torch.tensor(arrays["hidden_states"][-1]))
+    write_outputs("pretraining", **arrays, pooled_output=pooled.numpy())
 
 
 def write_distilbert():
@@ -225,6 +240,7 @@ def main():
     write_spans()
     write_tags()
     write_masked_language_model()
+    write_pretraining_model()
     write_distilbert()
     write_distilbert_heads()
     write_cased()

@@ -78,6 +78,13 @@ def test_what_an_encoder_lacks_is_told(tmp_path):
     }
 
 
+def test_a_masked_lm_has_no_head_for_a_task(tmp_path):
+    result = saved(tmp_path / "model", tb.BertMaskedLM.from_encoder(tiny.make_model()))
+    assert (result["problem"], result["labels"]) == ("masked_lm", None)
+    assert (set(result["lacks"]), result["warnings"]) == ({"head"}, {})
+    assert "it is a masked LM" in result["lacks"]["head"]
+
+
 def test_a_vocabulary_without_mask_is_told(tmp_path):
     tokens = [token for token in tiny.TOKENS if token != "[MASK]"]
     assert "mask_token" in saved(tmp_path / "model", tiny.make_model(tokens=tokens))["lacks"]

@@ -15,7 +15,7 @@ def write(folder, text):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_can_be_read(path):
-    assert read_stages(path)
+    assert read_stages(path, task="sst2", data_dir="glue")
 
 
 def test_settings_of_all_stages_and_of_one(tmp_path):
@@ -38,9 +38,29 @@ stages:
     assert stages["benchmark 3"][1].model == "$HOME/x.tflite"
 
 
+def test_the_task_and_its_data_stand_in_values(tmp_path):
+    recipe = """
+output: out
+stages:
+- finetune-teacher: {teacher: a, output: "${output}/${task}"}
+- prepare-corpus: {input: ["${data_dir}/a.txt", b.txt], vocabulary: v, output: c}
+"""
+    path = write(tmp_path, recipe)
+    stages = read_stages(path, task="cola", data_dir="glue")
+    teacher, corpus = (stages[name][1] for name in ("finetune-teacher", "prepare-corpus"))
+    assert (teacher.task, teacher.output) == ("cola", "out/cola")
+    assert corpus.input == ("glue/a.txt", "b.txt")
+    with pytest.raises(ValueError, match=r"stage 2: give --data-dir; \$\{data_dir\}/a.txt asks"):
+        read_stages(path, task="cola")
+    message = tiny.refused(2, "run", path, "--data-dir", "glue")
+    assert "stage 1: give --task; ${output}/${task} asks for it." in message
+
+
 def test_another_output(tmp_path):
     recipe = "output: out\nstages:\n- benchmark: {model: '${output}/x.tflite'}\n"
-    assert read_stages(write(tmp_path, recipe), "new")["benchmark"][1].model == "new/x.tflite"
+    assert (
+        read_stages(write(tmp_path, recipe), output="new")["benchmark"][1].model == "new/x.tflite"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 import tiny
 
-from tinybert_tf.programs.settings import TaskSettings, TrainingSettings
+from tinybert_tf.programs.settings import TaskSettings, TaskTrainingSettings, TrainingSettings
 
 
 def test_your_own_files(tmp_path):
@@ -36,11 +36,11 @@ def test_missing_file():
 def test_training_needs_a_dev_file(tmp_path):
     path = tiny.write_tsv(tmp_path / "train.tsv", [("a", "x")])
     with pytest.raises(ValueError, match="without --dev"):
-        TrainingSettings(train=str(path), output="x").check()
+        TaskTrainingSettings(train=str(path), output="x").check()
 
 
 def test_too_small_a_number():
-    settings = TrainingSettings(seed=2, batch_size=1, output="x")
+    settings = TaskTrainingSettings(seed=2, batch_size=1, output="x")
     settings.check_at_least(1, "seed", "batch_size")
     with pytest.raises(ValueError, match="--batch-size is 1, expected 2 or more."):
         settings.check_at_least(2, "seed", "batch_size")

@@ -2,6 +2,7 @@
 
 from tinybert_tf.callbacks.best_student import BestStudent
 from tinybert_tf.callbacks.distillation_monitor import DistillationMonitor
+from tinybert_tf.callbacks.loss_curve import LossCurve
 from tinybert_tf.callbacks.progress import Progress
 from tinybert_tf.callbacks.task_evaluator import TaskEvaluator
 from tinybert_tf.callbacks.training_backup import TrainingBackup, TrainingStopped
@@ -9,6 +10,7 @@ from tinybert_tf.callbacks.training_backup import TrainingBackup, TrainingStoppe
 __all__ = [
     "BestStudent",
     "DistillationMonitor",
+    "LossCurve",
     "Progress",
     "TaskEvaluator",
     "TrainingBackup",

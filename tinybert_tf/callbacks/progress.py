@@ -20,11 +20,14 @@ class Progress(keras.callbacks.Callback):
         title: str, what is being done.
         epochs: int, epochs in all.
         steps_per_epoch: int.
+        tokens_per_step: int, tokens in a batch, to show how many a second are trained on, and to
+            add `tokens_per_second` to the logs of each epoch; 0 leaves that out.
     """
 
-    def __init__(self, title, epochs, steps_per_epoch):
+    def __init__(self, title, epochs, steps_per_epoch, tokens_per_step=0):
         super().__init__()
         self._title, self._epochs, self._steps = title, epochs, steps_per_epoch
+        self._tokens_per_step, self._speed = tokens_per_step, {}
 
         console = rich.console.Console(file=sys.stderr)
         self._bar = rich.progress.Progress(
@@ -45,16 +48,28 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if self._job is not None:
             self._bar.remove_task(self._job)
+        self._num_steps = 0
         self._name = f"{self._title} {epoch + 1}/{self._epochs}"
         self._job = self._bar.add_task(self._name, total=self._steps, losses="")
 
     def on_train_batch_end(self, batch, logs=None):
-        self._bar.update(self._job, completed=batch + 1, losses=_in_words(logs))
+        self._measure()
+        self._bar.update(self._job, completed=batch + 1, losses=_in_words({**logs, **self._speed}))
         if not self._bar.console.is_terminal and time.monotonic() - self._said > SECONDS_A_LINE:
-            self._say(f"step {batch + 1} of {self._steps}: {_in_words(logs)}")
+            self._say(f"step {batch + 1} of {self._steps}: {_in_words({**logs, **self._speed})}")
 
     def on_epoch_end(self, epoch, logs=None):
+        logs.update(self._speed)
         self._say(_in_words(logs))
+
+    def _measure(self):
+        """Notes the speed since the epoch's first step here, which compiles."""
+        self._num_steps += 1
+        if self._num_steps == 1:
+            self._first = time.monotonic()
+        elif self._tokens_per_step:
+            tokens = (self._num_steps - 1) * self._tokens_per_step
+            self._speed = {"tokens_per_second": tokens / (time.monotonic() - self._first)}
 
     def _say(self, text):
         self._said = time.monotonic()
@@ -68,4 +83,7 @@ class Progress(keras.callbacks.Callback):
 
 
 def _in_words(logs):
-    return "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+    return "  ".join(
+        f"{name} {value:,.0f}" if value >= 10_000 else f"{name} {value:.4g}"
+        for name, value in logs.items()
+    )

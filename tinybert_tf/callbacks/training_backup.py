@@ -35,7 +35,7 @@ class TrainingBackup(keras.callbacks.Callback):
 
     Example:
         backup = TrainingBackup("run/state.safetensors")
-        distiller.prepare(spec)
+        distiller.prepare(batches)
         epoch, step = backup.restore(distiller)
         distiller.fit(batches, epochs=3, initial_epoch=epoch, initial_step=step, callbacks=[backup])
     """

@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from tinybert_tf.checkpoints.hugging_face import bare_name
+
 # DistilBERT's key in config.json: BERT's
 _CONFIG_KEYS = {
     "vocab_size": "vocab_size",
@@ -29,6 +31,13 @@ _LAYER_PARTS = {
     "ffn.lin1": "intermediate.dense",
     "ffn.lin2": "output.dense",
     "output_layer_norm": "output.LayerNorm",
+}
+# The classifier's own dense layer, and the parts of a masked LM.
+_HEAD_PARTS = {
+    "pre_classifier": "pooler.dense",
+    "vocab_transform": "cls.predictions.transform.dense",
+    "vocab_layer_norm": "cls.predictions.transform.LayerNorm",
+    "vocab_projector": "cls.predictions.decoder",
 }
 _NUM_SEGMENTS = 2
 
@@ -74,4 +83,5 @@ def _bert_name(name):
     match = re.fullmatch(r"transformer\.layer\.(\d+)\.(.+)\.(weight|bias)", name)
     if match and match[2] in _LAYER_PARTS:
         return f"encoder.layer.{match[1]}.{_LAYER_PARTS[match[2]]}.{match[3]}"
-    return re.sub(r"^pre_classifier\.", "pooler.dense.", name)
+    part, _, kind = name.partition(".")
+    return bare_name(f"{_HEAD_PARTS[part]}.{kind}") if part in _HEAD_PARTS else name

@@ -9,13 +9,16 @@ from tinybert_tf.checkpoints.kernels import from_kernel
 from tinybert_tf.checkpoints.tensor_bundle import TensorBundle, find_prefix
 from tinybert_tf.checkpoints.tokenizer_files import read_vocabulary
 
-# Variables of the heads that run_classifier.py and run_squad.py train, `(outputs, hidden)`.
+# Variables of the heads that run_classifier.py and run_squad.py train, `(outputs, hidden)`, and the
+# one of the masked LM's that has a name of its own.
 _HEADS = {
     "output_weights": "classifier.weight",
     "output_bias": "classifier.bias",
     "cls/squad/output_weights": "qa_outputs.weight",
     "cls/squad/output_bias": "qa_outputs.bias",
+    "cls/predictions/output_bias": "cls.predictions.bias",
 }
+_MODEL = ("bert/", "cls/predictions/transform/")
 _OPTIMIZER = ("adam_m", "adam_v")
 
 
@@ -54,7 +57,7 @@ def read_google_tf1(path):
     for name in bundle.floats():
         if name in _HEADS:
             tensors[_HEADS[name]] = bundle.read(name)
-        elif name.startswith("bert/") and not name.endswith(_OPTIMIZER):
+        elif name.startswith(_MODEL) and not name.endswith(_OPTIMIZER):
             ours = hugging_face_name(name)
             tensors[ours] = from_kernel(ours, bundle.read(name))
     values = read_json(config) | {"model_type": "bert", "architectures": [_architecture(tensors)]}
@@ -78,4 +81,6 @@ def hugging_face_name(name):
 def _architecture(tensors):
     if "qa_outputs.weight" in tensors:
         return "BertForQuestionAnswering"
-    return "BertForSequenceClassification" if "classifier.weight" in tensors else "BertModel"
+    if "classifier.weight" in tensors:
+        return "BertForSequenceClassification"
+    return "BertForPreTraining"  # of which it may have the encoder alone

@@ -2,10 +2,13 @@
 
 import dataclasses
 
+import numpy as np
+
 from tinybert_tf.models import (
     BertClassifier,
     BertConfig,
     BertEncoder,
+    BertMaskedLM,
     BertSpanLabeler,
     BertTokenClassifier,
 )
@@ -43,8 +46,12 @@ _HEADS = {
     BertTokenClassifier: ("ForTokenClassification", "classifier"),
     BertSpanLabeler: ("ForQuestionAnswering", "qa_outputs"),
 }
-# What the names of transformers' classes without one of these heads end in.
+# What the names of transformers' classes without one of these heads end in: encoders, or with a
+# masked-LM head, which only the tensors tell.
 _HEADLESS = ("Model", "ForPreTraining", "ForMaskedLM", "ForNextSentencePrediction")
+_MASKED_LM = "cls.predictions"
+_MASKED_LM_PARTS = ("transform.dense.weight", "transform.dense.bias")
+_MASKED_LM_PARTS += ("transform.LayerNorm.weight", "transform.LayerNorm.bias", "bias")
 _SIZES = ("vocab_size", "num_hidden_layers", "hidden_size", "num_attention_heads")
 _SIZES += ("intermediate_size", "max_position_embeddings", "type_vocab_size")
 
@@ -109,13 +116,34 @@ def write_config(model):
 
 def architecture(model_class):
     """The name of transformers' class for one of ours."""
-    return "BertModel" if model_class is BertEncoder else f"Bert{_HEADS[model_class][0]}"
+    endings = {BertEncoder: "Model", BertMaskedLM: "ForMaskedLM"}
+    return f"Bert{endings.get(model_class) or _HEADS[model_class][0]}"
 
 
 def head_tensors(model_class):
     """Bare names of the tensors without which a model is not one of this class."""
+    if model_class is BertMaskedLM:
+        return [f"{_MASKED_LM}.{part}" for part in _MASKED_LM_PARTS]
     names = [f"{dense}.weight" for kind, (_, dense) in _HEADS.items() if kind is model_class]
     return names + ["pooler.dense.weight"] * (model_class is BertClassifier)
+
+
+def check_tied(tensors, source):
+    """Refuses a masked LM whose decoder is not the token embeddings.
+
+    Args:
+        tensors: dict of bare name to array.
+        source: str, the file's name for messages.
+
+    Raises:
+        ValueError: If there is a decoder of its own.
+    """
+    name, tied = f"{_MASKED_LM}.decoder.weight", "embeddings.word_embeddings.weight"
+    if name in tensors and not np.array_equal(tensors[name], tensors[tied], equal_nan=True):
+        raise ValueError(
+            f"{source}: {name} differs from {tied}. Only masked LMs are supported that share them: "
+            'to read the encoder alone, save it in transformers as a "BertModel".'
+        )
 
 
 def read_class(values, tensors):
@@ -127,7 +155,7 @@ def read_class(values, tensors):
 
     Returns:
         The class whose head `architectures` names; where it names none of them, the one whose
-        tensors are there: `BertEncoder` where there are none.
+        tensors are there: `BertEncoder` where there are none, or only some of a masked LM's.
 
     Raises:
         ValueError: If `architectures` names another head, and the tensors of one are there.
@@ -146,7 +174,8 @@ def read_class(values, tensors):
                     f"{', '.join(ending for ending, _ in _HEADS.values())}."
                 )
             return model_class
-    return BertEncoder
+    is_masked_lm = not unknown and all(name in tensors for name in head_tensors(BertMaskedLM))
+    return BertMaskedLM if is_masked_lm else BertEncoder
 
 
 def read_head(model_class, config, values, tensors, source):
@@ -238,6 +267,10 @@ def model_variables(model):
     if isinstance(model, BertEncoder):
         return encoder_variables(model)
     names = {f"bert.{name}": value for name, value in encoder_variables(model.encoder).items()}
+    if isinstance(model, BertMaskedLM):
+        names |= _dense(f"{_MASKED_LM}.transform.dense", model.transform)
+        names |= _norm(f"{_MASKED_LM}.transform.LayerNorm", model.transform_norm)
+        return names | {f"{_MASKED_LM}.bias": model.output_bias}
     return names | _dense(_HEADS[type(model)][1], model.classifier)
 
 
@@ -245,8 +278,9 @@ def bare_name(name):
     """A tensor's name as `encoder_variables` has it, whichever way a file spells it.
 
     Files differ in the `bert.` prefix, and early ones, `bert-base-uncased` among them, call a layer
-    norm's weight and bias gamma and beta.
+    norm's weight and bias gamma and beta. A masked LM's bias is also its decoder's.
     """
+    name = name.replace(f"{_MASKED_LM}.decoder.bias", f"{_MASKED_LM}.bias")
     name = name.removeprefix("bert.")
     name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
     return name.replace("LayerNorm.beta", "LayerNorm.bias")

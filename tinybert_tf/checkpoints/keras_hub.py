@@ -16,7 +16,7 @@ from tinybert_tf.checkpoints.checkpoint import Checkpoint
 from tinybert_tf.checkpoints.hugging_face import bare_name, model_variables
 from tinybert_tf.checkpoints.json_file import read_json
 from tinybert_tf.checkpoints.kernels import from_kernel, tensor_names, to_kernel
-from tinybert_tf.models import BertClassifier, Vocabulary
+from tinybert_tf.models import BertClassifier, BertMaskedLM, Vocabulary
 
 _BACKBONE, _CLASSIFIER = "keras_hub>BertBackbone", "keras_hub>BertTextClassifier"
 # What is read, of KerasNLP too, which KerasHub grew from.
@@ -124,7 +124,8 @@ def save_keras_hub(model, folder):
     KerasHub has no place, into `labels.txt`.
 
     Args:
-        model: `BertEncoder`, or `BertClassifier` of classes or a score.
+        model: `BertEncoder`, or `BertClassifier` of classes or a score; of a `BertMaskedLM` the
+            encoder is written, with a warning.
         folder: str or path-like; a folder that is there is replaced with all that it holds.
 
     Raises:
@@ -256,6 +257,8 @@ def _check_model(model):
             f"KerasHub's BERT has GELU and a layer norm's epsilon of {_EPSILON}; this model has "
             f"{config.activation} and {config.layer_norm_epsilon}."
         )
+    if isinstance(model, BertMaskedLM):
+        warnings.warn("Only the encoder is written, not the masked LM's head.", stacklevel=3)
     if config.activation == "gelu":
         warnings.warn(
             "KerasHub computes GELU by its tanh approximation, this model was made for the exact "

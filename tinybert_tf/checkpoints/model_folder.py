@@ -79,7 +79,7 @@ def save(model, folder):
     """Writes a model folder that `load`, transformers and KerasHub read; whole or not at all.
 
     Args:
-        model: `BertEncoder` or a model with a head.
+        model: `BertEncoder`, `BertMaskedLM` or a model with a head for a task.
         folder: str or path-like; a folder that is there is replaced with all that it holds.
 
     Raises:

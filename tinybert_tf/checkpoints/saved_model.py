@@ -28,7 +28,7 @@ def save_saved_model(model, folder):
 
     Raises:
         FileExistsError: If `folder` is a file.
-        ValueError: If the model has no head, or does not compute in float32.
+        ValueError: If the model has no head for a task, or does not compute in float32.
 
     Note:
         The tokenizer's operators come from TensorFlow Text: a program that loads the folder has to
@@ -38,8 +38,8 @@ def save_saved_model(model, folder):
         save_saved_model(tb.load("runs/sst2/student"), "serving/sst2/1")
         # import tensorflow_text; tf.saved_model.load("serving/sst2/1").signatures["text"]
     """
-    if getattr(model, "problem", None) is None:
-        raise ValueError("The model has no head. Fine-tune or distil it on a task first.")
+    if getattr(model, "labels", None) is None:
+        raise ValueError("The model has no head for a task. Fine-tune or distil it on one first.")
     if model.compute_dtype != "float32":
         raise ValueError(
             f"The model computes in {model.compute_dtype}; a SavedModel computes in float32. "

@@ -7,7 +7,7 @@ from tinybert_tf.data.squad_files import read_squad
 from tinybert_tf.data.tag_files import read_tags
 from tinybert_tf.data.tag_rows import TagRows
 from tinybert_tf.data.task_table import TASKS, Schedule, TaskSource
-from tinybert_tf.data.tasks import PROBLEMS, SPLITS, Task, rows_of, task
+from tinybert_tf.data.tasks import PROBLEMS, SPLITS, Task, rows_of, task, task_folder
 from tinybert_tf.data.text_files import column_names, read_examples
 from tinybert_tf.data.text_rows import TextRows
 from tinybert_tf.data.tokenizer import BertTokenizer
@@ -31,4 +31,5 @@ __all__ = [
     "read_tags",
     "rows_of",
     "task",
+    "task_folder",
 ]

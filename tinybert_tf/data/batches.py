@@ -6,6 +6,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from tinybert_tf.data.shares import cut_into_shares
 from tinybert_tf.data.text_rows import TextRows
 
 _NO_LABEL = -1  # of padding, where every token has a label
@@ -17,7 +18,8 @@ class ExampleBatches:
     Examples are grouped by length, so that a batch holds little padding and the lengths of all
     batches come from a small set (multiples of 2 up to 16, of 4 up to 32, of 8 up to 64, of 16 up
     to 128, of 32 above). The order of an epoch depends on nothing but `seed` and the epoch's index;
-    every epoch has the same number of steps and holds every example once.
+    every epoch has the same number of steps and holds every example once, or as many as
+    `steps_per_epoch` lets it.
 
     Args:
         examples: `Examples` with labels as the rows take them, or without.
@@ -32,12 +34,15 @@ class ExampleBatches:
             of an example.
         seed: int, or `None` to keep the order of `examples` inside each group.
         prefetch: int, batches made ahead of the training; `None` lets tf.data decide.
+        steps_per_epoch: int, batches after which an epoch ends, although examples are left; `None`
+            takes them all.
 
     Attributes:
         rows: the rows that the batches are made of.
         num_examples: int, the number of rows: one an example, or one a window of its text.
         sizes: int64 array `(batches,)`, the number of examples in each batch, unshuffled.
         padded_lengths: int64 array `(batches,)`, the length of each, unshuffled.
+        steps_per_epoch: int, the number of batches in an epoch.
 
     Raises:
         ValueError: If there are no examples, if both or neither of `batch_size` and `batch_tokens`
@@ -61,6 +66,7 @@ class ExampleBatches:
         pad_to=None,
         seed=None,
         prefetch=None,
+        steps_per_epoch=None,
     ):
         if not len(examples):
             raise ValueError("There are no examples to make batches of.")
@@ -76,11 +82,7 @@ class ExampleBatches:
         sizes = _batch_sizes(padded_lengths, padded_lengths[group.max()], batch_size, batch_tokens)
         counts = np.bincount(group, minlength=len(padded_lengths))
         self._starts, self.sizes, self.padded_lengths = _cut(counts, padded_lengths, sizes)
-
-    @property
-    def steps_per_epoch(self):
-        """Number of batches in an epoch."""
-        return len(self._starts)
+        self.steps_per_epoch = min(steps_per_epoch or len(self._starts), len(self._starts))
 
     @functools.cached_property
     def element_spec(self):
@@ -101,7 +103,7 @@ class ExampleBatches:
             num_labels)` of 0 and 1; `(batch, 2)`, start and end of a span; `(batch, length)`, a tag
             for each token, or -1.
         """
-        return self._dataset(self._plan(index, first_step), self.steps_per_epoch - first_step)
+        return self._dataset(self._plan(index, first_step))
 
     def distribute(self, strategy, index, first_step=0):
         """Returns the batches of one epoch, each cut evenly among a strategy's replicas.
@@ -118,24 +120,15 @@ class ExampleBatches:
         Returns:
             `tf.distribute.DistributedDataset` with elements as those of `epoch`.
         """
-        steps = self.steps_per_epoch - first_step
 
         def make_share(context):
-            replicas = context.num_replicas_in_sync
-            here = replicas // context.num_input_pipelines
-            first = context.input_pipeline_id * here
-            plan = self._plan(index, first_step).flat_map(
-                lambda rows, length: tf.data.Dataset.range(first, first + here).map(
-                    lambda part: (_part(rows, part, replicas), length)
-                )
-            )
-            return self._dataset(plan, steps * here)
+            return self._dataset(cut_into_shares(self._plan(index, first_step), context))
 
         return strategy.distribute_datasets_from_function(make_share)
 
     def unshuffled(self):
-        """Returns the same batches in the examples' own order, without a teacher."""
-        return self._copy(_seed=None, _teacher_cache=None)
+        """Returns all of the batches in the examples' own order, without a teacher."""
+        return self._copy(_seed=None, _teacher_cache=None, steps_per_epoch=len(self._starts))
 
     def with_teacher(self, cache):
         """Returns these batches with a teacher's outputs in `inputs["teacher"]`.
@@ -167,20 +160,18 @@ class ExampleBatches:
             [rows[self._starts[b] : self._starts[b] + self.sizes[b]] for b in batches]
         )
 
-    def _dataset(self, plan, num_batches):
+    def _dataset(self, plan):
         parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-        dataset = plan.map(self._batch, **parallel)
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
-        return dataset.prefetch(self._prefetch)
+        return plan.map(self._batch, **parallel).prefetch(self._prefetch)
 
     def _shuffled(self, epoch):
         """Returns the examples group after group, and the batches in the order of delivery."""
         if self._seed is None:
-            return tf.argsort(self._group, stable=True), tf.range(self.steps_per_epoch)
+            return tf.argsort(self._group, stable=True), tf.range(len(self._starts))
         # One sort shuffles inside every group: the group is the high half of the key, chance the
         # low half.
         keys = self._group * 2**32 + self._chance(2 * epoch, self.num_examples)
-        batch_keys = self._chance(2 * epoch + 1, self.steps_per_epoch)
+        batch_keys = self._chance(2 * epoch + 1, len(self._starts))
         return tf.argsort(keys, stable=True), tf.argsort(batch_keys, stable=True)
 
     def _chance(self, stream, count):
@@ -194,7 +185,9 @@ class ExampleBatches:
         with tf.device("CPU"):
             rows, order = self._shuffled(tf.constant(epoch, tf.int64))
             columns = (self._starts, self.sizes, self.padded_lengths)
-            columns = tuple(tf.gather(column, order[first_step:]) for column in columns)
+            columns = tuple(
+                tf.gather(column, order[first_step : self.steps_per_epoch]) for column in columns
+            )
         batches = tf.data.Dataset.from_tensor_slices(columns)
         return batches.map(lambda start, size, length: (rows[start : start + size], length))
 
@@ -212,12 +205,6 @@ class ExampleBatches:
         if self._teacher_cache is not None:
             inputs["teacher"] = self._teacher_cache.features(rows, length)
         return inputs if labels is None else (inputs, labels)
-
-
-def _part(rows, part, parts):
-    """Returns one of `parts` nearly equal parts of the rows."""
-    count = tf.shape(rows, tf.int64)[0]
-    return rows[count * part // parts : count * (part + 1) // parts]
 
 
 def _padded_lengths(max_length, pad_to):

@@ -21,6 +21,9 @@ _SNLI_SPLITS = {
 _ENTAILMENT = ("entailment", "not_entailment")
 _INFERENCE = ("entailment", "neutral", "contradiction")
 
+# Variants that augmentation draws of a text in the paper, for every task.
+PAPER_VARIANTS = 20
+
 
 def _squad_splits(version):
     return {
@@ -91,6 +94,23 @@ class TaskSource:
     schedule: Schedule | None = None
     allows_no_answer: bool = False
     bundled: bool = False
+
+    def find_file(self, folder, split):
+        """Returns the path of a split's file.
+
+        Args:
+            folder: `pathlib.Path` of the task's files.
+            split: str, one of `splits`.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+        """
+        names = [name + end for name in self.splits[split][0] for end in ("", ".gz")]
+        path = next((folder / name for name in names if (folder / name).is_file()), None)
+        if path is None:
+            found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
+            raise FileNotFoundError(f"No {' or '.join(names)} in {folder}, which holds {found}.")
+        return path
 
 
 def _pair(folder, labels, first="sentence1", second="sentence2", **settings):

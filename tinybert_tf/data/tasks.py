@@ -14,7 +14,7 @@ from tinybert_tf.data.span_rows import SpanRows
 from tinybert_tf.data.squad_files import read_squad
 from tinybert_tf.data.tag_files import read_tags
 from tinybert_tf.data.tag_rows import TagRows
-from tinybert_tf.data.task_table import TASKS, Schedule
+from tinybert_tf.data.task_table import PAPER_VARIANTS, TASKS, Schedule
 from tinybert_tf.data.text_files import check_on_bad_line, column_names, read_examples
 from tinybert_tf.data.text_rows import TextRows
 from tinybert_tf.metrics import is_entity_tag
@@ -50,6 +50,8 @@ class Task:
             "dev_mismatched" and "test_mismatched".
         schedule: `Schedule` of the paper, or `None`.
         allows_no_answer: bool, for spans: whether a question may have none.
+        read_file: function from a split and a path to the `Examples` in a file of that split's
+            layout, or `None`.
 
     Example:
         sst2 = task("sst2", data_dir="glue")
@@ -66,6 +68,14 @@ class Task:
     splits: tuple[str, ...] = SPLITS
     schedule: Schedule | None = None
     allows_no_answer: bool = False
+    read_file: Callable[[str, pathlib.Path], Examples] | None = dataclasses.field(
+        default=None, repr=False, compare=False
+    )
+
+    @property
+    def variants(self):
+        """Number of variants that augmentation draws of a text: the schedule's, or the paper's."""
+        return self.schedule.variants if self.schedule else PAPER_VARIANTS
 
     def examples(self, split):
         """Returns the `Examples` of a split; labels are names, scores or answers.
@@ -78,6 +88,18 @@ class Task:
             raise ValueError(f'Unknown split "{split}". Splits: {", ".join(self.splits)}.')
         return self.read(split)
 
+    def with_train_file(self, path):
+        """Returns this task with another training file, of the same layout.
+
+        Args:
+            path: str or path-like, such as what `tinybert-tf augment` wrote.
+        """
+
+        train = functools.cache(lambda: self.read_file("train", pathlib.Path(path)))
+        return dataclasses.replace(
+            self, read=lambda split: train() if split == "train" else self.read(split)
+        )
+
     def train(self, model, batch_size=None, batch_tokens=None, seed=0, **settings):
         """Returns the shuffled batches of the train split, encoded for `model`.
 
@@ -87,7 +109,8 @@ class Task:
             batch_tokens: int, tokens in a batch, padding included.
             seed: int, decides the order.
             **settings: `max_length`, by default the task's own, and never more than the model
-                takes; `pad_to`, `prefetch` as for `ExampleBatches`.
+                takes; `pad_to`, `prefetch`, `steps_per_epoch` and, for rows of another class than
+                the problem's, `rows` as for `ExampleBatches`.
 
         Returns:
             `ExampleBatches`.
@@ -109,13 +132,14 @@ class Task:
         """Returns the batches of the test split, encoded for `model`, not shuffled; see `train`."""
         return self.batches("test", model, batch_size=batch_size)
 
-    def batches(self, split, model, max_length=None, **settings):
+    def batches(self, split, model, max_length=None, rows=None, **settings):
         """Returns the batches of a split, encoded for `model`.
 
         Args:
             split: str, one of `splits`.
             model: as for `train`.
             max_length: as for `train`.
+            rows: as for `ExampleBatches`; `None` takes the problem's.
             **settings: as for `ExampleBatches`.
         """
         self.check_model(model)
@@ -125,7 +149,7 @@ class Task:
         return ExampleBatches(
             dataclasses.replace(examples, labels=labels),
             model.vocabulary,
-            rows=rows_of(self.problem),
+            rows=rows or rows_of(self.problem),
             max_length=max_length,
             **settings,
         )
@@ -250,14 +274,19 @@ def _own_task(files, columns, problem, labels, separator):
     if problem == "tagging" and not all(map(is_entity_tag, labels)):
         metrics = ("tag_accuracy",)
     path = next(iter(files.values()))
+
+    def read_file(split, path):
+        return reader(split, path, labels)
+
     return Task(
         name=path.name.split(".")[0],
         labels=labels,
         problem=problem,
         metrics=metrics,
         max_length=_MAX_LENGTH.get(problem, 128),
-        read=functools.cache(lambda split: reader(split, _file_given(files, split), labels)),
+        read=functools.cache(lambda split: read_file(split, _file_given(files, split))),
         allows_no_answer=problem == "spans" and _lacks_answers(files, reader),
+        read_file=read_file,
     )
 
 
@@ -306,34 +335,34 @@ def _named_task(name, data_dir, on_bad_line):
     source = TASKS[name]
     if data_dir is None and source.bundled:
         data_dir = _BUNDLED
+    read_file = functools.partial(_read_file, source, on_bad_line)
     if data_dir is None:
         read = functools.partial(read_dataset, source)
     else:
-        folder = _folder(data_dir, source.folder)
-        read = functools.partial(_read_folder, source, folder, on_bad_line)
+        folder = task_folder(data_dir, source.folder)
+
+        def read(split):
+            return read_file(split, source.find_file(folder, split))
+
     attributes = ("labels", "problem", "metrics", "max_length", "schedule", "allows_no_answer")
     return Task(
         name=name,
         read=functools.cache(read),
+        read_file=read_file,
         splits=tuple(source.splits),
         **{key: getattr(source, key) for key in attributes},
     )
 
 
-def _folder(data_dir, name):
-    """Returns the task's folder, whether `data_dir` is that or the one above it."""
+def task_folder(data_dir, name):
+    """Returns the `pathlib.Path` of a task's folder: `data_dir`, or the one of that name in it."""
     data_dir = pathlib.Path(data_dir)
     if not data_dir.is_dir():
         raise FileNotFoundError(f"No folder {data_dir}.")
     return data_dir / name if (data_dir / name).is_dir() else data_dir
 
 
-def _read_folder(source, folder, on_bad_line, split):
-    names = [name + end for name in source.splits[split][0] for end in ("", ".gz")]
-    path = next((folder / name for name in names if (folder / name).is_file()), None)
-    if path is None:
-        found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
-        raise FileNotFoundError(f"No {' or '.join(names)} in {folder}, which holds {found}.")
+def _read_file(source, on_bad_line, split, path):
     if source.problem == "spans":
         return read_squad(path)
     named = ("text_column", "text_pair_column", "label_column", "unlabeled")

@@ -60,7 +60,7 @@ def read_examples(
     """
     check_on_bad_line(on_bad_line)
     path = pathlib.Path(path)
-    rows = _rows(path)
+    rows = read_rows(path)
     header = list(columns) or next(rows, (1, []))[1]
     if not any(header):
         raise ValueError(f"{path} is empty, expected a first line with the names of the columns.")
@@ -106,12 +106,19 @@ def column_names(path):
     path = pathlib.Path(path)
     if not path.name.removesuffix(".gz").endswith(_KINDS):
         return []
-    _, header = next(_rows(path), (1, []))
+    _, header = next(read_rows(path), (1, []))
     return header
 
 
-def _rows(path):
-    """Yields the line number (from 1) and the cells of each row, the names of the columns first."""
+def read_rows(path):
+    """Yields the line number (from 1) and the cells of each row, the names of the columns first.
+
+    Args:
+        path: `pathlib.Path`; see `read_examples` for the kinds of files.
+
+    Raises:
+        ValueError: If the file is of another kind or cannot be read; file and line are named.
+    """
     kind = path.name.removesuffix(".gz")
     if not kind.endswith(_KINDS):
         raise ValueError(

@@ -88,13 +88,14 @@ class Distiller(keras.Model):
         """The mean of the loss and of each of its terms."""
         return list(getattr(self, "_means", []))
 
-    def prepare(self, inputs):
+    def prepare(self, data):
         """Makes the projection and the optimizer's variables; `fit` calls it.
 
         Args:
-            inputs: a mapping of tensors, arrays or `tf.TensorSpec`, as the models take it.
+            data: `ExampleBatches`, or a mapping of tensors, arrays or `tf.TensorSpec`, as the
+                models take it, or a tuple that begins with one.
         """
-        inputs, _ = _split(inputs)
+        inputs, _ = _split(_inputs_of(data))
         with self.distribute_strategy.scope():
             mode = self.projection and self.projection.mode
             if self.objective.needs_projection and mode != self.objective.projection:
@@ -134,7 +135,7 @@ class Distiller(keras.Model):
             kwargs["validation_data"] = kwargs["validation_data"].epoch(0)
         if hasattr(x, "epoch"):
             return self._fit_epochs(x, **kwargs)
-        self.prepare(_inputs_of(x))
+        self.prepare(x)
         return super().fit(x, *args, **kwargs)
 
     def _fit_epochs(
@@ -147,7 +148,7 @@ class Distiller(keras.Model):
         verbose="auto",
         **kwargs,
     ):
-        self.prepare(_inputs_of(batches))
+        self.prepare(batches)
         callbacks = EpochCallbacks(
             callbacks,
             add_history=True,
@@ -185,7 +186,7 @@ class Distiller(keras.Model):
     def evaluate(self, x=None, *args, **kwargs):
         """As `keras.Model.evaluate`; `x` may also be `ExampleBatches`."""
         if x is not None:
-            self.prepare(_inputs_of(x))
+            self.prepare(x)
         if hasattr(x, "epoch"):
             kwargs.setdefault("steps", x.steps_per_epoch)
             x = self._epoch(x, 0, 0)

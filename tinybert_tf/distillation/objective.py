@@ -202,6 +202,26 @@ class PredictionObjective:
         }
 
 
+class MaskedLMObjective:
+    """Cross-entropy of the masked tokens, which trains a masked LM without a teacher.
+
+    Reference:
+        Devlin et al. 2019, section 3.1.
+    """
+
+    projection = None
+    needs_projection = needs_teacher = False
+    weights = {"masked_lm_loss": 1.0}
+
+    def losses(self, inputs, labels, teacher, student, projection):
+        """The term, unreduced: a mean over the masked tokens of each example.
+
+        `labels`: int tensor `(batch, masked)`, the tokens that were masked, -1 at padding; other
+        arguments as in `IntermediateObjective.losses`.
+        """
+        return {"masked_lm_loss": losses.tag_label_loss(labels, student["logits"])}
+
+
 def _mean_of_heads(attention_logits):
     """Attention logits as one head, float32 `(batch, 1, length, length)`."""
     # In float16 the sum of masked logits would overflow.

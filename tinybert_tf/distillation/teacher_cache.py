@@ -333,6 +333,7 @@ def _key(teacher, batches, lengths, kept):
         "vocabulary": dataclasses.asdict(batches.rows.vocabulary),
         "rows": type(batches.rows).__qualname__,
         "max_length": batches.rows.max_length,
+        "drawn": getattr(batches.rows, "drawn", None),
         "outputs": kept,
     }
     digest = hashlib.blake2b(json.dumps(description, default=repr).encode(), digest_size=16)

@@ -84,6 +84,8 @@ def soft_tag_cross_entropy(teacher_logits, student_logits, counted=None, **tempe
 def tag_label_loss(labels, logits):
     """Cross-entropy of the logits against the true tags, a mean over the words.
 
+    Of a masked-language model the tags are the word-pieces that were masked.
+
     Args:
         labels: int tensor `(batch, length)`, -1 where a token has no tag.
         logits: float tensor `(batch, length, num_tags)`.
@@ -96,6 +98,6 @@ def tag_label_loss(labels, logits):
     """
     check_batch_shape("labels", labels, logits.shape[:2])
     (logits,) = at_least_float32(logits)
-    targets = ops.one_hot(ops.maximum(labels, 0), logits.shape[-1], dtype=logits.dtype)
-    losses = -ops.sum(targets * ops.log_softmax(logits), axis=-1)
+    # Without targets as wide as the logits, which may be a vocabulary wide.
+    losses = ops.sparse_categorical_crossentropy(ops.maximum(labels, 0), logits, from_logits=True)
     return masked_mean(losses, ops.cast(labels >= 0, losses.dtype))

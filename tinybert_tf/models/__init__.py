@@ -3,11 +3,12 @@
 from tinybert_tf.models.bert_classifier import BertClassifier
 from tinybert_tf.models.bert_config import PRESETS, BertConfig
 from tinybert_tf.models.bert_encoder import BertEncoder
+from tinybert_tf.models.masked_lm import BertMaskedLM
 from tinybert_tf.models.teacher_pca import initialize_from_teacher_pca
 from tinybert_tf.models.token_heads import BertSpanLabeler, BertTokenClassifier
 from tinybert_tf.models.vocabulary import Vocabulary
 
-# The class of the models that solve each kind of problem.
+# The class of the models that solve each kind of problem that a task can be.
 HEAD_OF_PROBLEM = {
     problem: head
     for head in (BertClassifier, BertSpanLabeler, BertTokenClassifier)
@@ -19,6 +20,7 @@ __all__ = [
     "BertClassifier",
     "BertConfig",
     "BertEncoder",
+    "BertMaskedLM",
     "BertSpanLabeler",
     "BertTokenClassifier",
     "HEAD_OF_PROBLEM",

@@ -52,6 +52,23 @@ def inspect_tflite(path):
     return result
 
 
+def inspect_corpus(path):
+    """Looks at a corpus that prepare-corpus made.
+
+    Args:
+        path: `pathlib.Path` of its folder.
+
+    Returns:
+        Dict of what `describe_corpus` tells; `damage`, str, what is wrong with it, or `None`.
+    """
+    from tinybert_tf.corpus.shards import describe_corpus
+
+    try:
+        return describe_corpus(path)
+    except (OSError, ValueError) as error:
+        return {"path": str(path), "format": "corpus", "damage": str(error)}
+
+
 def _files(path):
     """Bytes of each file of a model by its name; of a prefix, of all files that begin with it."""
     if path.is_dir():
@@ -109,7 +126,8 @@ def _lacks(model):
     elif "[MASK]" not in model.vocabulary.tokens:
         lacks["mask_token"] = "its vocabulary has no [MASK]: it cannot be trained as a masked LM"
     if labels is None:
-        lacks["head"] = "it is an encoder: finetune-teacher or task-distill gives it a task"
+        kind = "a masked LM" if hasattr(model, "problem") else "an encoder"
+        lacks["head"] = f"it is {kind}: finetune-teacher or task-distill gives it a task"
     elif all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
         lacks["label_names"] = (
             f"{', '.join(labels)} match no task's labels: name them with convert-checkpoint "

@@ -215,7 +215,7 @@ def _check_inputs_are_elsewhere(output, settings):
 
 
 def _is_folder(output):
-    return output.suffix not in (".json", ".tflite", ".tsv")
+    return output.suffix not in (".json", ".tflite", ".tsv", ".candidates")
 
 
 def _record_path(settings):

@@ -45,10 +45,11 @@ class Settings:
                 raise FileNotFoundError(f"{path}: no such file or folder, for --{name}.")
 
     def check_at_least(self, least, *names):
-        """Raises ValueError if one of these settings is less than `least`."""
+        """Raises ValueError if one of these settings is there and less than `least`."""
         for name in names:
-            if getattr(self, name) < least:
-                flag, value = f"--{name.replace('_', '-')}", getattr(self, name)
+            value = getattr(self, name)
+            if value is not None and value < least:
+                flag = f"--{name.replace('_', '-')}"
                 raise ValueError(f"{flag} is {value}, expected {least} or more.")
 
 
@@ -111,17 +112,10 @@ class TaskSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingSettings(TaskSettings):
-    """Settings of programs that train on a task."""
+class TrainingSettings(Settings):
+    """Settings of programs that train."""
 
     output: str = setting(help="folder to write; a run that is there is continued")
-    batch_size: int | None = setting(
-        None, "examples a step; 32 if neither this nor the next is set"
-    )
-    batch_tokens: int | None = setting(None, "word-pieces a step, padding included, instead")
-    pad_to: tuple[int, ...] = setting(
-        (), "lengths to pad batches to, instead of the usual ones; one alone: no grouping by length"
-    )
     warmup: float = setting(0.1, "share of the steps in which the learning rate rises")
     weight_decay: float = setting(0.01, "decoupled weight decay")
     clip_norm: float = setting(1.0, "largest norm of the gradient")
@@ -147,10 +141,6 @@ class TrainingSettings(TaskSettings):
         self.make_strategy()
         super().check()
         self.check_at_least(1, "checkpoint_steps", "accumulation_steps", "steps_per_execution")
-        if self.train and not self.dev:
-            raise ValueError(
-                f"Got --train {self.train} without --dev; training goes by the dev file."
-            )
 
     def make_strategy(self):
         """The `tf.distribute.Strategy` that the settings name."""
@@ -177,18 +167,6 @@ class TrainingSettings(TaskSettings):
             "jit_compile": self.jit_compile,
         }
 
-    def train_batches(self, task, model, max_length=None):
-        """The task's training batches for a model, examples cut to `max_length` if it is given."""
-        return task.train(
-            model,
-            max_length=max_length,
-            batch_size=self.batch_size,
-            batch_tokens=self.batch_tokens,
-            pad_to=self.pad_to or None,
-            seed=self.seed,
-            prefetch=self.prefetch,
-        )
-
     def optimizer(self, learning_rate, total_steps=None):
         """AdamW with these settings: warm-up and decay over `total_steps`, or a constant rate."""
         from tinybert_tf.distillation import adamw
@@ -200,4 +178,41 @@ class TrainingSettings(TaskSettings):
             weight_decay=self.weight_decay,
             clip_norm=self.clip_norm,
             compat=self.compat,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskTrainingSettings(TrainingSettings, TaskSettings):
+    """Settings of programs that train on a task."""
+
+    batch_size: int | None = setting(
+        None, "examples a step; 32 if neither this nor the next is set"
+    )
+    batch_tokens: int | None = setting(None, "word-pieces a step, padding included, instead")
+    steps_per_epoch: int | None = setting(
+        None, "end a pass after so many steps; the next one begins with other examples"
+    )
+    pad_to: tuple[int, ...] = setting(
+        (), "lengths to pad batches to, instead of the usual ones; one alone: no grouping by length"
+    )
+
+    def check(self):
+        super().check()
+        self.check_at_least(1, "steps_per_epoch")
+        if self.train and not self.dev:
+            raise ValueError(
+                f"Got --train {self.train} without --dev; training goes by the dev file."
+            )
+
+    def train_batches(self, task, model, **settings):
+        """The task's training batches for a model; `settings` as for `Task.train`."""
+        return task.train(
+            model,
+            batch_size=self.batch_size,
+            batch_tokens=self.batch_tokens,
+            pad_to=self.pad_to or None,
+            steps_per_epoch=self.steps_per_epoch,
+            seed=self.seed,
+            prefetch=self.prefetch,
+            **settings,
         )

@@ -33,16 +33,8 @@ class TrainingRecord(RunRecord):
 
     def _shared_settings(self):
         """What must be the same on all workers; where the data lie may differ."""
-        own = (
-            "data_dir",
-            "train",
-            "dev",
-            "test",
-            "teacher",
-            "vocabulary",
-            "output",
-            "teacher_cache",
-        )
+        own = {"data_dir", "train", "dev", "test", "teacher", "model", "vocabulary", "output"}
+        own |= {"teacher_cache", "corpus", "augment", "candidates"}
         values = dataclasses.asdict(self._settings)
         return {name: value for name, value in values.items() if name not in own}
 
@@ -59,7 +51,7 @@ def train_stage(settings, record, distiller, batches, stage, epochs, callbacks=(
         settings: `TrainingSettings`.
         record: `TrainingRecord`; the state is kept in its output folder.
         distiller: `Distiller`, compiled.
-        batches: `ExampleBatches`.
+        batches: `ExampleBatches` or `CorpusBatches`.
         stage: str, its name.
         epochs: int, epochs of the whole stage.
         callbacks: further callbacks; they see each epoch before the state is written.
@@ -73,7 +65,7 @@ def train_stage(settings, record, distiller, batches, stage, epochs, callbacks=(
     """
     from tinybert_tf import callbacks as cb
 
-    distiller.prepare(batches.element_spec[0])
+    distiller.prepare(batches)
     backup = cb.TrainingBackup(
         record.output / "state" / f"{stage.replace(' ', '_')}.safetensors",
         settings.checkpoint_steps,
@@ -84,7 +76,8 @@ def train_stage(settings, record, distiller, batches, stage, epochs, callbacks=(
     check_same_everywhere(settings.make_strategy(), (epoch, step), "epoch and step to go on from")
     if epoch == epochs:
         return backup.epoch_logs
-    progress = cb.Progress(stage, epochs, batches.steps_per_epoch)
+    tokens = getattr(batches, "tokens_per_step", 0)
+    progress = cb.Progress(stage, epochs, batches.steps_per_epoch, tokens)
     with progress, _saving_on_termination(backup):
         distiller.fit(
             batches,

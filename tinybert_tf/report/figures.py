@@ -35,6 +35,35 @@ def loss_curves(stages):
     return _svg(figure)
 
 
+def training_curve(stretches, marks=None):
+    """Loss terms over the steps of a training, each as a share of its first value.
+
+    Args:
+        stretches: list of dicts: `step`, and the mean of each loss over the steps before it.
+        marks: dict of loss name to a share to draw a dashed line at.
+
+    Returns:
+        str, SVG.
+    """
+    figure = Figure(figsize=(9, 2.9), layout="constrained")
+    panel = figure.subplots()
+    names = [name for name in stretches[0] if name.endswith("_loss")]
+    steps = [stretch["step"] for stretch in stretches]
+    for name, colour in zip(names, itertools.cycle(_COLOURS), strict=False):
+        first, last = stretches[0][name], stretches[-1][name]
+        label = f"{name.replace('_', ' ')}: {first:.3g} to {last:.3g}"
+        shares = [stretch[name] / first for stretch in stretches]
+        panel.plot(steps, shares, "-", color=colour, label=label)
+        if name in (marks or {}):
+            panel.axhline(marks[name], color=colour, linestyle="--", linewidth=0.8)
+    panel.set_ylim(bottom=0)
+    panel.set_xlabel("steps")
+    panel.set_ylabel("share of the first loss")
+    panel.legend(frameon=False)
+    _lighten(panel)
+    return _svg(figure)
+
+
 def latency_plot(files):
     """Median latency over the number of tokens, a line a file, on one thread.
 

@@ -1,0 +1,140 @@
+"""What a masked LM would write in the place of words, many of them at a time."""
+
+import numpy as np
+import tensorflow as tf
+
+from tinybert_tf.models.vocabulary import SPECIAL_TOKENS
+
+# Of every length so many rows that a call has about as many tokens: the same shape each time.
+_TOKENS_AT_ONCE = 8192
+_LENGTH_STEP = 8
+
+
+class MaskedWords:
+    """The inputs that ask a masked LM for one word each.
+
+    A row is `[CLS] masked sentence [SEP] original sentence [SEP]`. Of a text too long for two
+    copies there are the word-pieces around the word, as many as fit, in both.
+
+    Args:
+        text_words: `TextWords`.
+        asked: int array `(rows,)`, which words; each is one word-piece.
+        vocabulary: `Vocabulary` with [MASK].
+        max_length: int, the most tokens of a row.
+
+    Attributes:
+        num_batches: int.
+
+    Note:
+        The released program cuts what is too long at the end, also when the word was there.
+    """
+
+    def __init__(self, text_words, asked, vocabulary, max_length):
+        self._pieces, self._vocabulary = text_words.pieces, vocabulary
+        self._mask_id = vocabulary.tokens.index("[MASK]")
+        ends = np.cumsum(text_words.num_pieces)
+        # W window: the pieces of the text that a row has twice
+        word_starts = (ends - text_words.num_pieces)[asked]
+        text_sizes = np.bincount(text_words.text, weights=text_words.num_pieces).astype(np.int64)
+        text_ends = np.cumsum(text_sizes)[text_words.text[asked]]
+        text_starts = text_ends - text_sizes[text_words.text[asked]]
+        room = (max_length - 3) // 2
+        self._sizes = np.minimum(text_ends - text_starts, room)
+        self._starts = np.clip(word_starts - room // 2, text_starts, text_ends - self._sizes)
+        self._places = 1 + word_starts - self._starts
+        self._batches = _batches(2 * self._sizes + 3, max_length)
+        self.num_batches = len(self._batches)
+
+    def batch(self, number):
+        """Makes one batch; only `number` decides its shape, a short one repeats its first row.
+
+        Returns:
+            int array of the rows asked for; the inputs, dict of int32 arrays `(batch, length)` and
+            `masked_positions` `(batch, 1)`.
+        """
+        rows, length = self._batches[number]
+        filled = np.r_[rows, np.full(max(1, _TOKENS_AT_ONCE // length) - len(rows), rows[0])]
+        size, place = self._sizes[filled, np.newaxis], self._places[filled]
+        column = np.arange(length)
+        in_second = column > size + 1  # B L
+        piece = np.where(in_second, column - size - 2, column - 1)
+        is_piece = (piece >= 0) & (piece < size)
+        index = np.where(is_piece, self._starts[filled, np.newaxis] + piece, 0)
+        is_real = column < 2 * size + 3
+        ends = np.where(is_real, self._vocabulary.sep_id, self._vocabulary.pad_id)
+        ids = np.where(is_piece, self._pieces[index], ends)
+        ids[:, 0] = self._vocabulary.cls_id
+        ids[np.arange(len(filled)), place] = self._mask_id
+        inputs = {
+            "token_ids": ids,
+            "segment_ids": in_second & is_real,
+            "padding_mask": is_real,
+            "masked_positions": place[:, np.newaxis],
+        }
+        return rows, {name: value.astype(np.int32) for name, value in inputs.items()}
+
+
+def compute_top_tokens(masked_lm, words, count, first_batch=0):
+    """Asks for the most likely tokens.
+
+    Args:
+        masked_lm: `BertMaskedLM`.
+        words: `MaskedWords`.
+        count: int, how many tokens.
+        first_batch: int, how many batches to leave out at the beginning.
+
+    Yields:
+        For each batch int array `(rows,)`, which rows, and int32 array `(rows, count)`, the token
+        ids, the likeliest first.
+    """
+    size = len(masked_lm.vocabulary)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def top(inputs):
+        logits = masked_lm(inputs, training=False)["logits"][:, 0, :size]
+        return tf.math.top_k(tf.cast(logits, tf.float32), min(count, size)).indices
+
+    waiting = None
+    for number in range(first_batch, words.num_batches):
+        rows, inputs = words.batch(number)
+        shapes = {name: tf.TensorSpec([None, None], tf.int32) for name in inputs}
+        run = top.get_concrete_function(shapes)
+        started = rows, run(tf.nest.map_structure(tf.constant, inputs))
+        if waiting:  # an accelerator computes this batch while the one before is taken from it
+            yield _result(*waiting)
+        waiting = started
+    if waiting:
+        yield _result(*waiting)
+
+
+def is_word(vocabulary, keep_special=False):
+    """Which tokens can stand for a word.
+
+    Args:
+        vocabulary: `Vocabulary`.
+        keep_special: bool, whether special tokens such as [UNK] and [unused0] can, as in the
+            released program.
+
+    Returns:
+        bool array `(tokens,)`: not those that continue a word.
+    """
+    return np.array([_is_word(token, keep_special) for token in vocabulary.tokens])
+
+
+def _is_word(token, keep_special):
+    is_special = token in SPECIAL_TOKENS or (len(token) > 2 and token[0] + token[-1] == "[]")
+    return not token.startswith("##") and bool(token) and (keep_special or not is_special)
+
+
+def _result(rows, top):
+    return rows, top.numpy()[: len(rows)]
+
+
+def _batches(lengths, max_length):
+    """List of rows of about the same length, and the length that they are padded to."""
+    padded = np.minimum(-(-lengths // _LENGTH_STEP) * _LENGTH_STEP, max_length)
+    batches = []
+    for length in np.unique(padded):
+        rows, size = np.flatnonzero(padded == length), max(1, _TOKENS_AT_ONCE // length)
+        batches += [(rows[s : s + size], int(length)) for s in range(0, len(rows), size)]
+    return batches
