@@ -1,7 +1,9 @@
 """Puts the results of runs into the README's tables.
 
     python benchmarks/readme_tables.py --quickstart runs/quickstart --sst2 runs/sst2 \\
-        --start runs/snips_start --tasks runs/tasks --throughput runs/throughput.jsonl \\
+        --start runs/snips_start --tasks runs/tasks --general runs/general \\
+        --two-stage runs/two_stage --augmentation runs/two_stage \\
+        --augmentation-speed runs/augmentation_speed.jsonl --throughput runs/throughput.jsonl \\
         --products runs/products.jsonl --scaling runs/scaling.jsonl
 
 Each run's figures are kept in benchmarks/results/ as the programs wrote them; the tables are made
@@ -108,7 +110,8 @@ def read(path):
     return record | {"settings": {k: v for k, v in record["settings"].items() if k not in PATHS}}
 
 
-PATHS = ("data_dir", "teacher", "model", "output", "tflite", "vocabulary", "corpus", "candidates")
+PATHS = ("data_dir", "teacher", "student", "model", "output", "tflite", "vocabulary", "corpus")
+PATHS += ("augment", "candidates")
 
 
 def quickstart_table(record):
@@ -204,12 +207,12 @@ def task_row(task, kinds):
             shares = [value / of_teacher for value in values[names[0]]]
             cells.append(f"{100 * statistics.mean(shares):.1f} %" if shares else "")
     every = [record for found in kinds.values() for record in found]
-    steps = {record["result"]["steps"] for record in every if "steps" in record["result"]}
+    steps = [record["result"]["steps"] for record in every if "steps" in record["result"]]
     minutes = max(record["seconds"] for record in every) / 60
     return [
         *cells,
         passes((kinds["distilled"] or kinds["teacher"])[0]),
-        ", ".join(map(str, sorted(steps))),
+        distinct(steps),
         f"{minutes:.0f}",
     ]
 
@@ -240,6 +243,8 @@ def augmentation_table(records):
 def kinds_table(records, kinds):
     """Dev metrics of each kind of run of each task: means over the seeds, standard deviations."""
     tasks = {task: found for task, found in records.items() if all(found[k] for k in kinds)}
+    if not tasks:
+        raise SystemExit(f"No task has finished runs of every kind: {', '.join(kinds)}.")
     rows, every = [["task, dev metrics", *kinds.values(), "passes", "steps", "seeds"]], []
     for task, found in tasks.items():
         runs = [record for kind in kinds for record in found[kind]]
@@ -248,19 +253,17 @@ def kinds_table(records, kinds):
             " / ".join(mean_cell([r["result"]["dev"][name] for r in found[kind]]) for name in names)
             for kind in kinds
         ]
-        steps, seeds = (
-            {str(value) for value in values}
-            for values in (
-                [run["result"]["steps"] for run in runs],
-                [len(found[kind]) for kind in kinds],
-            )
-        )
+        steps = distinct(run["result"]["steps"] for run in runs)
+        seeds = distinct(len(found[kind]) for kind in kinds)
         metrics = " / ".join(METRIC_NAMES[name] for name in names)
-        rows.append(
-            [f"{task}, {metrics}", *cells, passes(runs[0]), ", ".join(steps), ", ".join(seeds)]
-        )
+        rows.append([f"{task}, {metrics}", *cells, passes(runs[0]), steps, seeds])
         every += runs
     return table(rows) + footnote(*every, minutes=False)
+
+
+def distinct(values):
+    """Distinct numbers as one cell."""
+    return ", ".join(map(str, sorted(set(values))))
 
 
 def augmentation_speed_table(records):

@@ -7,8 +7,8 @@ Of each task the same distillation, with as many steps and three seeds, from a r
 the principal components of the teacher's embeddings and from the general student; then from the
 general student with and without augmentation. Teachers are those that benchmarks.task_results made;
 FOLDER/mrpc.candidates and FOLDER/cola.candidates are what augment made. Run again, it goes on where
-it stopped. `python benchmarks/readme_tables.py --two-stage runs/two_stage` makes the
-README's tables of what is then there.
+it stopped. `python benchmarks/readme_tables.py --two-stage runs/two_stage --augmentation
+runs/two_stage` makes the README's tables of what is then there.
 """
 
 import argparse

@@ -36,7 +36,7 @@ def run(settings):
     """Looks; returns what was found, which is in the record too where the model is damaged."""
     record = RunRecord("inspect", settings)  # Not looked at: the model may have changed since.
     path = pathlib.Path(settings.path)
-    if (path / "corpus.json").is_file():
+    if (path / "corpus.json").is_file() or next(path.glob("shard_*"), None) is not None:
         result = inspect_corpus(path)
     elif path.suffix == ".tflite":
         result = inspect_tflite(path)

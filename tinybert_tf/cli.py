@@ -84,7 +84,7 @@ COMMANDS = {
     "inspect": (
         "tinybert_tf.tflite.inspect_model",
         "InspectSettings",
-        "what a model is, what it lacks, what would go wrong",
+        "what a model or corpus is, what it lacks, what would go wrong",
     ),
     "run": (
         "tinybert_tf.trainers.run",

@@ -30,10 +30,8 @@ class AdaptMLMSettings(CorpusTrainingSettings):
     def check(self):
         super().check()
         check_dtype("--dtype", self.dtype, TRAINED)
-        if not 0 < self.masked_lm_prob < 1:
-            raise ValueError(
-                f"--masked-lm-prob is {self.masked_lm_prob}, expected a share between 0 and 1."
-            )
+        if not self.masked_lm_prob:
+            raise ValueError("--masked-lm-prob is 0, which leaves nothing to learn. Raise it.")
         self.optimizer(self.learning_rate, self.epochs)
 
 
@@ -48,9 +46,7 @@ def run(settings):
     strategy = settings.begin()
     with strategy.scope():
         model = make_model(settings)
-        batches = settings.train_batches(
-            model, masked_lm_prob=settings.masked_lm_prob, masked_lm_labels=True
-        )
+        batches = settings.train_batches(model, masked_lm_labels=True)
         record.start()
         distiller = tb.Distiller(None, model)
         distiller.compile(

@@ -18,11 +18,11 @@ import typing
 from tinybert_tf.atomic import atomic_file
 from tinybert_tf.programs.precision import FROZEN, check_dtype
 from tinybert_tf.programs.run_record import RunRecord
-from tinybert_tf.programs.settings import TaskSettings, exists, setting
+from tinybert_tf.programs.settings import FileSettings, exists, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AugmentSettings(TaskSettings):
+class AugmentSettings(FileSettings):
     """Settings of `augment`."""
 
     json_is_record: typing.ClassVar[bool] = False
@@ -69,6 +69,21 @@ class AugmentSettings(TaskSettings):
             raise ValueError(f"--probability is {self.probability}, expected 0 to 1.")
         check_dtype("--dtype", self.dtype, FROZEN)
         check_dtype("--compat", self.compat, ("paper", "reference"))
+        if self.compat == "reference":
+            self._check_reference(problem)
+
+    def _check_reference(self, problem):
+        """Raises ValueError for what the released program's choices do not go with."""
+        if problem == "spans":
+            raise ValueError(
+                "--compat reference does not go with SQuAD: the released program augments none, "
+                "and in texts made lower case answers are not found again."
+            )
+        if self.only_candidates:
+            raise ValueError(
+                "--compat reference does not go with an --output of candidates: on the fly, texts "
+                "stay as they are written. Give an --output that ends in .tsv."
+            )
 
     @property
     def candidates_path(self):
@@ -97,14 +112,14 @@ def run(settings):
 
     from tinybert_tf.augmentation.augmented_examples import Tally
 
-    file, start, tally = read_file(settings), time.monotonic(), Tally()
-    candidates = find_candidates(settings, file.texts(settings.compat), record)
+    file, tally = read_file(settings), Tally()
+    candidates, speed = find_candidates(settings, file.texts(settings.compat), record)
     result = {
         "output": settings.output,
         "num_examples": file.num_examples,
         "num_words": int(candidates.num_words.sum()),
         "num_candidate_words": len(candidates.starts),
-        "sentences_per_second": len(candidates.texts) / (time.monotonic() - start),
+        "sentences_per_second": speed,
     }
     if not settings.only_candidates:
         drawn = {name: getattr(settings, name) for name in ("probability", "seed", "compat")}
@@ -150,7 +165,10 @@ def find_file(settings, source):
 
 
 def find_candidates(settings, texts, record):
-    """What may stand in the place of each word, read or computed."""
+    """What may stand in the place of each word, read or computed.
+
+    Also the texts a second; `None` where this process has not computed all that the masked LM says.
+    """
     import tinybert_tf as tb
     from tinybert_tf.augmentation import GloveVectors, make_candidates, read_stop_words
     from tinybert_tf.programs.precision import frozen_dtype
@@ -159,18 +177,28 @@ def find_candidates(settings, texts, record):
     glove = settings.glove and GloveVectors.from_file(settings.glove)
     stop_words = read_stop_words(settings.stop_words)
     record.start()
+    start, numbers = time.monotonic(), []
     with contextlib.ExitStack() as stack:
-        return make_candidates(
+        show = progress_bar(stack)
+
+        def on_progress(done, count):
+            numbers.append(done)
+            show(done, count)
+
+        candidates = make_candidates(
             texts,
             masked_lm,
             glove,
             path=settings.candidates_path,
+            overwrite=settings.overwrite,
             stop_words=stop_words,
             count=settings.candidates_per_word,
             compat=settings.compat,
             max_length=settings.max_length,
-            on_progress=progress_bar(stack),
+            on_progress=on_progress,
         )
+    speed = len(candidates.texts) / (time.monotonic() - start)
+    return candidates, speed if numbers[:1] == [1] else None
 
 
 def progress_bar(stack):

@@ -5,14 +5,14 @@
 
 The corpus is what prepare-corpus made with the teacher's word-pieces. The student learns attention
 and hidden states of a teacher that was not fine-tuned, and is what task-distill's `--student`
-starts from. The losses of the whole course are in `losses.csv`, and drawn in `losses.svg`.
+starts from, with the projection that lies beside it. The losses of the whole course are in
+`losses.csv`, and drawn in `losses.svg`.
 """
 
 import dataclasses
 
 from tinybert_tf.programs.corpus_training import CorpusTrainingSettings
-from tinybert_tf.programs.distilling import DistillSettings
-from tinybert_tf.programs.precision import TRAINED
+from tinybert_tf.programs.distilling import DistillSettings, save_projection
 from tinybert_tf.programs.settings import setting
 from tinybert_tf.programs.training import TrainingRecord, train_stage
 
@@ -27,7 +27,6 @@ class GeneralDistillSettings(DistillSettings, CorpusTrainingSettings):
     """Settings of `general-distill`."""
 
     learning_rate: float = setting(1e-4, "the highest rate")
-    masked_lm_prob: float = setting(0.0, "share of the tokens that are masked; the paper's is 0")
     curve_steps: int = setting(50, "steps between two rows of losses.csv", compared=False)
 
     def check(self):
@@ -48,7 +47,7 @@ def run(settings):
     with strategy.scope():
         teacher = encoder_of(settings.load_teacher())
         student, projection_start = make_student(settings, teacher)
-        batches = settings.train_batches(student, masked_lm_prob=settings.masked_lm_prob)
+        batches = settings.train_batches(student)
         record.start()
         distiller = tb.Distiller(teacher, student)
         distiller.compile(
@@ -58,7 +57,7 @@ def run(settings):
         )
         distiller.prepare(batches)
     if projection_start is not None:
-        distiller.projection.set_affine(*projection_start)
+        projection_start(distiller.projection)
     curve = record.output / "losses.csv"
     logs = train_stage(
         settings,
@@ -75,6 +74,7 @@ def run(settings):
     if record.writes:
         draw(curve, record.output / "losses.svg")
         tb.save(student, record.output / "best")
+        save_projection(distiller.projection, record.output / "best")
     return record.finish_model(
         {
             "steps": settings.epochs * batches.steps_per_epoch,
@@ -93,12 +93,13 @@ def encoder_of(model):
 
 
 def make_student(settings, teacher):
-    """The student, and where its projection should start (or `None`)."""
+    """The student, and a function that starts its projection, or `None`."""
     import tinybert_tf as tb
 
     if settings.makes_student:
         return settings.new_student(teacher, tb.BertEncoder)
-    return encoder_of(tb.load(settings.student, dtype=TRAINED[settings.student_dtype])), None
+    student, projection_start = settings.load_student()
+    return encoder_of(student), projection_start
 
 
 def losses_left(path):

@@ -6,7 +6,7 @@
 Text is UTF-8, one paragraph a line with a blank line between documents, or as `--documents` and
 `--sentences` tell; .gz, .bz2 and .xz are read too. The same text makes the same bytes with any
 number of `--workers` and any `--runner` of Apache Beam. An interrupted run goes on with the same
-command.
+command, which makes shards again that are missing too, and refuses text that has changed.
 """
 
 import dataclasses
@@ -20,6 +20,9 @@ import warnings
 
 from tinybert_tf.programs.run_record import RunRecord
 from tinybert_tf.programs.settings import Settings, setting
+
+# Text of a compressed file, in shards: it becomes one, which more than this make unwieldy.
+_LONG_SHARDS = 50
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,6 @@ class PrepareCorpusSettings(Settings):
     overwrite: bool = setting(False, "replace the run that is in the output folder")
 
     def check(self):
-        from tinybert_tf.corpus.beam_pipeline import import_beam
         from tinybert_tf.corpus.preparation import SENTENCES
         from tinybert_tf.corpus.text import DOCUMENTS, find_files
 
@@ -63,8 +65,29 @@ class PrepareCorpusSettings(Settings):
         _check_choice("--on-bad-line", self.on_bad_line, ("error", "skip"))
         self.check_at_least(1, "shard_bytes", *(["workers"] if self.workers is not None else []))
         self._check_output_is_elsewhere(find_files(self.input))
-        if self.runner is not None:
-            import_beam()
+        self._check_runner()
+
+    def is_current(self):
+        """Whether the corpus of a finished run is whole and of the text that is there now.
+
+        Text or vocabulary that has been removed since does not count.
+        """
+        try:
+            maker, numbered_parts = plan(self)
+        except FileNotFoundError:
+            return True
+        return _is_whole(maker, numbered_parts) and not maker.is_of_other_text(numbered_parts)
+
+    def _check_runner(self):
+        from tinybert_tf.corpus.beam_pipeline import RUNNERS, import_beam
+
+        if self.runner is None:
+            if self.beam_options:
+                raise ValueError("--beam-options are for Apache Beam: name its --runner too.")
+            return
+        if not self.runner.endswith("Runner"):  # Beam's own name of one
+            _check_choice("--runner", self.runner, tuple(RUNNERS))
+        import_beam()
 
     def _check_output_is_elsewhere(self, files):
         output = os.path.realpath(self.output)
@@ -78,26 +101,20 @@ class PrepareCorpusSettings(Settings):
 
 def run(settings):
     """Prepares; returns how much text the corpus holds and how fast it was made."""
+    from tinybert_tf.corpus.preparation import finish_corpus
+    from tinybert_tf.corpus.text import check_documents
+
     record = RunRecord("prepare-corpus", settings)
+    maker, numbered_parts = plan(settings)
     if record.result is not None:
-        return record.result
-
-    from tinybert_tf.corpus.preparation import ShardMaker, finish_corpus
-    from tinybert_tf.corpus.text import check_documents, find_files, plan_parts
-
-    vocabulary = read_vocabulary(settings.vocabulary)
-    parts = plan_parts(find_files(settings.input), settings.documents, settings.shard_bytes)
+        _check_is_of_this_text(maker, numbered_parts)
+        if _is_whole(maker, numbered_parts):
+            return record.result
+    parts = [part for _, part in numbered_parts]
     check_documents(parts, settings.documents, settings.on_bad_line)
-    maker = ShardMaker(
-        os.path.abspath(settings.output),
-        vocabulary,
-        settings.documents,
-        settings.sentences,
-        settings.on_bad_line,
-    )
+    warn_of_long_files(parts, settings.shard_bytes)
     check_space(settings.output, maker.estimate_bytes(parts))
     record.start()
-    numbered_parts = list(enumerate(parts))
     missing = [part for part in numbered_parts if maker.note_of(part) is None]
     start = time.monotonic()
     make(settings, maker, missing)
@@ -109,6 +126,37 @@ def run(settings):
             f"{result['skipped_lines']} lines are not UTF-8 and were left out.", stacklevel=2
         )
     return record.finish(result)
+
+
+def plan(settings):
+    """The `ShardMaker`, and a list of tuples of index and part: all of the text."""
+    from tinybert_tf.corpus.preparation import ShardMaker
+    from tinybert_tf.corpus.text import find_files, plan_parts
+
+    maker = ShardMaker(
+        os.path.abspath(settings.output),
+        read_vocabulary(settings.vocabulary),
+        settings.documents,
+        settings.sentences,
+        settings.on_bad_line,
+    )
+    files = find_files(settings.input)
+    return maker, list(enumerate(plan_parts(files, settings.documents, settings.shard_bytes)))
+
+
+def warn_of_long_files(parts, shard_bytes):
+    """Warns of compressed files so long that their shards, one each, are unwieldy."""
+    from tinybert_tf.corpus.text import find_long_compressed
+
+    spans = find_long_compressed(parts, _LONG_SHARDS * shard_bytes)
+    if spans:
+        others = f" and {len(spans) - 1} others" if spans[1:] else ""
+        warnings.warn(
+            f"{spans[0].path}{others}: a compressed file becomes one shard, made by one process, "
+            f"and this holds more text than {_LONG_SHARDS} of --shard-bytes. Decompress or split "
+            "it.",
+            stacklevel=3,
+        )
 
 
 def read_vocabulary(path):
@@ -184,6 +232,26 @@ def summary(notes):
         "unknown_share": total["unknown"] / total["tokens"],
         "skipped_lines": total["skipped"],
     }
+
+
+def _is_whole(maker, numbered_parts):
+    """Whether all is there that the corpus consists of, and can be read."""
+    from tinybert_tf.corpus import CorpusShards
+
+    try:
+        vocabulary = CorpusShards(maker.folder).vocabulary
+    except (OSError, ValueError):
+        return False
+    shards_are_whole = all(maker.note_of(part) is not None for part in numbered_parts)
+    return shards_are_whole and vocabulary == maker.vocabulary
+
+
+def _check_is_of_this_text(maker, numbered_parts):
+    if maker.is_of_other_text(numbered_parts):
+        raise FileExistsError(
+            f"{maker.folder} holds a corpus of other text: files of --input, or --vocabulary, have "
+            "changed since. Choose another --output, or pass --overwrite to replace it."
+        )
 
 
 def _check_choice(flag, value, choices):

@@ -17,7 +17,7 @@ import sys
 from tinybert_tf.programs.pretrained import find_minilm
 from tinybert_tf.programs.run_record import finished_result, started
 from tinybert_tf.programs.settings import Settings, TrainingSettings, setting
-from tinybert_tf.programs.strategies import is_chief
+from tinybert_tf.programs.strategies import is_chief, wait_for_all
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,29 +43,39 @@ class RunSettings(Settings):
 def run(settings):
     """Runs the stages; returns the result of each that ran now or before.
 
-    In a job of several workers the chief alone runs the stages that train nothing.
+    In a job of several workers the chief alone runs the stages that train nothing; the others wait
+    for what it makes.
     """
+    results, newest, stages = {}, "", settings.read_stages()
+    trainings = [stage for _, stage in stages.values() if isinstance(stage, TrainingSettings)]
+    strategies = {stage.make_strategy() for stage in trainings}
+    chief = all(map(is_chief, strategies))
+    for name, (command, stage) in stages.items():
+        trains = stage in trainings
+        if chief or trains:
+            is_stale = "" < started(stage) < newest  # made from what has been made anew since
+            again = dataclasses.replace(stage, overwrite=True) if is_stale else stage
+            results[name] = run_stage(name, command, again)
+        if not trains:
+            for strategy in strategies:
+                wait_for_all(strategy)
+        newest = max(newest, started(stage))
+    return results
+
+
+def run_stage(name, command, stage):
+    """Runs a stage unless it is finished; returns its result."""
     import importlib
 
     from tinybert_tf.cli import COMMANDS
 
-    results, newest, stages = {}, "", settings.read_stages()
-    trainings = [stage for _, stage in stages.values() if isinstance(stage, TrainingSettings)]
-    chief = all(is_chief(stage.make_strategy()) for stage in trainings)
-    for name, (command, stage) in stages.items():
-        if not chief and stage not in trainings:
-            continue
-        if "" < started(stage) < newest:  # made from what has been made anew since
-            stage = dataclasses.replace(stage, overwrite=True)
-        results[name] = None if stage.overwrite else finished_result(command, stage)
-        if results[name] is not None:
-            sys.stderr.write(f"{name}: finished before\n")
-        else:
-            sys.stderr.write(f"{name}: {command}\n")
-            stage.check()
-            results[name] = importlib.import_module(COMMANDS[command][0]).run(stage)
-        newest = max(newest, started(stage))
-    return results
+    result = None if stage.overwrite else finished_result(command, stage)
+    if result is not None and stage.is_current():
+        sys.stderr.write(f"{name}: finished before\n")
+        return result
+    sys.stderr.write(f"{name}: {command}\n")
+    stage.check()
+    return importlib.import_module(COMMANDS[command][0]).run(stage)
 
 
 def read_stages(path, **given):

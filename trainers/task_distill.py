@@ -3,17 +3,16 @@
     tinybert-tf task-distill --task sst2 --data-dir glue \\
         --teacher runs/sst2/teacher --student tinybert_4l_312d --output runs/sst2/student
 
-`--student` is a preset or a model folder. Of the prediction stage the best epoch on the dev split
-is kept. `--intermediate-epochs 0 --prediction-weight 0 --label-weight 1` trains the same student on
-labels alone. `--augment` learns from the variants that augment makes too; the prediction stage of
-scores and spans takes the examples alone, as the paper's does.
+`--student` is a preset, a config.json or a model folder. Of the prediction stage the best epoch on
+the dev split is kept. `--intermediate-epochs 0 --prediction-weight 0 --label-weight 1` trains the
+same student on labels alone. `--augment` learns from the variants that augment makes too; the
+prediction stage of scores and spans takes the examples alone, as the paper's does.
 """
 
 import dataclasses
 import functools
 
 from tinybert_tf.programs.distilling import DistillSettings
-from tinybert_tf.programs.precision import TRAINED
 from tinybert_tf.programs.settings import TaskTrainingSettings, exists, setting
 from tinybert_tf.programs.training import TrainingRecord, cache_teacher, task_head, train_stage
 
@@ -61,6 +60,8 @@ class TaskDistillSettings(DistillSettings, TaskTrainingSettings):
     )
 
     def check(self):
+        self.make_strategy()  # before anything else: see `TrainingSettings`
+        self.scheduled()
         super().check()
         self.check_at_least(0, "intermediate_epochs")
         self.check_at_least(1, "prediction_epochs")
@@ -69,9 +70,16 @@ class TaskDistillSettings(DistillSettings, TaskTrainingSettings):
         prediction_objective(self, self.problem)
         self.optimizer(self.intermediate_learning_rate)
         self.optimizer(self.prediction_learning_rate, self.prediction_epochs)
-        self.scheduled()
 
     def _check_augmentation(self):
+        from tinybert_tf.data import TextRows, rows_of
+
+        problem = self.load_task().problem if self.task else self.problem
+        if self.augment == ON_THE_FLY and rows_of(problem) is not TextRows:
+            raise ValueError(
+                f"--augment {ON_THE_FLY} is for texts with classes or scores; of {problem} let "
+                "augment write a file, and give that."
+            )
         for name in ("augment", "candidates"):
             path = getattr(self, name)
             if path not in (None, ON_THE_FLY) and not exists(path):
@@ -80,6 +88,8 @@ class TaskDistillSettings(DistillSettings, TaskTrainingSettings):
             raise ValueError(
                 f"--augment {ON_THE_FLY} and --candidates FILE, which augment makes, go together."
             )
+        if self.variants is not None and self.augment != ON_THE_FLY:
+            raise ValueError(f"--variants is for --augment {ON_THE_FLY} only.")
         self.check_at_least(1, "variants")
         if not 0 <= self.augment_probability <= 1:
             raise ValueError(
@@ -105,13 +115,13 @@ class TaskDistillSettings(DistillSettings, TaskTrainingSettings):
 
 def run(settings):
     """Distils; returns dev metrics of teacher and student and the logs of both stages."""
-    settings = settings.scheduled()
     record = TrainingRecord("task-distill", settings)
     if record.result is not None:
         return record.result
 
     import tinybert_tf as tb
 
+    settings = settings.scheduled()
     strategy = settings.begin()
     task = settings.load_task()
     with strategy.scope():
@@ -148,13 +158,7 @@ def augmented_batches(settings, task, model, **limits):
         return task and settings.train_batches(task, model, **limits)
 
     from tinybert_tf.augmentation import AugmentedRows, Candidates
-    from tinybert_tf.data import TextRows, rows_of
 
-    if rows_of(task.problem) is not TextRows:
-        raise ValueError(
-            f"--augment {ON_THE_FLY} is for texts with classes or scores; of {task.problem} let "
-            "augment write a file, and give that."
-        )
     rows = functools.partial(
         AugmentedRows,
         candidates=Candidates.load(settings.candidates),
@@ -179,7 +183,7 @@ def run_intermediate(settings, record, distiller, batches, projection_start):
     )
     distiller.prepare(batches)
     if projection_start is not None:
-        distiller.projection.set_affine(*projection_start)
+        projection_start(distiller.projection)
     if settings.feature_cache_gb:
         teacher, student = distiller.teacher, distiller.student
         outputs = objective.teacher_outputs(student.config.num_layers, teacher.config.num_layers)
@@ -248,17 +252,14 @@ def measure_teacher(settings, teacher, task):
 
 
 def make_student(settings, teacher, task):
-    """The student with the task's labels, and where its projection should start (or `None`)."""
-    import tinybert_tf as tb
-
+    """The student with the task's labels, and a function that starts its projection, or `None`."""
     head_class, head = task_head(settings, task)
     if settings.makes_student:
         return settings.new_student(teacher, head_class, **head)
-    dtype = TRAINED[settings.student_dtype]
-    student = tb.load(settings.student, dtype=dtype)
+    student, projection_start = settings.load_student()
     if not fits(student, task):
-        student = head_class.from_encoder(student, **head, dtype=dtype)
-    return student, None
+        student = head_class.from_encoder(student, **head, dtype=student.dtype_policy)
+    return student, projection_start
 
 
 def fits(model, task):

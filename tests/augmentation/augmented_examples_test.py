@@ -37,9 +37,17 @@ def test_pairs_are_varied_beside_the_original(candidates):
     assert sides == sorted(sides, reverse=True) and {*sides} == {True, False}
 
 
-def test_examples_of_one_text_differ(candidates):
-    one, other = augmented(candidates, [[candidates.texts[0]] * 2])
-    assert one != other
+def test_where_an_example_stands_does_not_matter(candidates):
+    texts = candidates.texts
+    every = augmented(candidates, [texts, texts[::-1]])
+    assert augmented(candidates, [texts[2:], texts[1::-1]]) == every[2:]
+
+
+def test_examples_of_one_text_differ_beside_different_ones(candidates):
+    text, second, third = candidates.texts[:3]
+    one, other, again = augmented(candidates, [[text] * 3, [second, third, second]])
+    assert one == again
+    assert {row[0] for row in one} != {row[0] for row in other}
 
 
 def test_any_number_at_once_gives_the_same(candidates, monkeypatch):

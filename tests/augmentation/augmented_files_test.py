@@ -5,6 +5,7 @@ from tiny_augmentation import candidates_of
 
 from tinybert_tf.augmentation.augmented_examples import Tally
 from tinybert_tf.augmentation.augmented_files import SquadFile, TableFile, training_file
+from tinybert_tf.data import read_examples
 
 SETTINGS = {"count": 30, "probability": 0.5, "seed": 0, "compat": "paper"}
 A = [["good", "bad"], ", ok"]
@@ -56,6 +57,13 @@ def test_files_without_a_header(tmp_path):
 def test_csv_becomes_tsv(tmp_path):
     path = written(tmp_path, 'text,note\n"good, ok","a\n\tb"\n', "train.csv")
     assert augmented(path, ["text"])[0] == ["text\tnote", "good, ok\ta  b", "bad, ok\ta  b"]
+
+
+def test_texts_are_those_of_training(tmp_path):
+    path = written(tmp_path, 'text\n"good,\tok\nor\r so"\n', "train.csv")
+    assert TableFile(path, ["text"]).texts("paper") == read_examples(path, "text").texts
+    texts = [[["good", "\tb\rad"], ",\tok\nor\r so"]]
+    assert augmented(path, ["text"], texts)[0] == ["text", "good, ok or  so", " b ad, ok or  so"]
 
 
 def test_reference(tmp_path):

@@ -64,6 +64,12 @@ def test_originals_come_first(pairs, candidates):
     assert rows.encode([0, 9, 18])[0].to_list() == token_rows(pairs)[0]
 
 
+def test_what_other_examples_there_are_does_not_matter(pairs, candidates):
+    found = make_rows(pairs, candidates).encode(tf.range(18, 27))[0].to_list()
+    alone = Examples(pairs.texts[2:], pairs.text_pairs[2:])
+    assert make_rows(alone, candidates).encode(tf.range(9))[0].to_list() == found
+
+
 def test_one_side_is_varied_at_a_time(pairs, candidates):
     rows = make_rows(pairs, candidates, probability=1.0)
     ids, segments, _ = rows.encode(tf.range(9))
@@ -74,7 +80,7 @@ def test_one_side_is_varied_at_a_time(pairs, candidates):
 
 
 def test_lengths_are_exact(pairs, candidates):
-    for max_length in (24, 12, 7):
+    for max_length in (7, 12, 24):
         rows = make_rows(pairs, candidates, max_length, probability=0.7)
         ids = rows.encode(tf.range(rows.num_rows))[0]
         assert rows.lengths.tolist() == ids.row_lengths().numpy().tolist()

@@ -1,9 +1,12 @@
 import dataclasses
+import functools
 import re
 import types
 
 import numpy as np
 import pytest
+import tiny
+from killing import before_changes
 from tiny_augmentation import TOKENS, make_masked_lm
 
 from tinybert_tf.augmentation import Candidates, GloveVectors, candidates, make_candidates
@@ -176,14 +179,57 @@ def test_what_was_stopped_goes_on(masked_lm, tmp_path, monkeypatch):
     assert_equal(Candidates.load(tmp_path / "file"), whole)
 
 
+def test_killed_anywhere_it_goes_on_and_leaves_nothing(masked_lm, tmp_path, monkeypatch):
+    monkeypatch.setattr(candidates, "_SECONDS_BETWEEN_SAVES", 0)
+    monkeypatch.setattr(candidates, "compute_top_tokens", made_up_tokens)
+    texts = [" ".join("bcefgh"[:size]) for size in range(1, 7)] + ["ab " * 20]
+    folder, states = tmp_path / "work", []
+    folder.mkdir()
+    make = functools.partial(make_candidates, texts, masked_lm, path=folder / "file")
+    with before_changes(lambda: states.append(tiny.snapshot(folder))):
+        make()
+    whole = tiny.snapshot(folder)
+    names = {name for state in states for name in state}
+    assert names == {"file", "file.partial", ".file.new", ".file.partial.new"}
+    states = [state for place, state in enumerate(states) if state not in states[:place]]
+    assert {"file", "file.partial"} in [state.keys() for state in states]
+    for state in states:
+        for path in folder.iterdir():
+            path.unlink()
+        for name, content in state.items():
+            (folder / name).write_bytes(content)
+        make()
+        assert tiny.snapshot(folder) == whole
+
+
+def made_up_tokens(_, rows, count, first_batch):
+    for number in range(first_batch, rows.num_batches):
+        numbers, inputs = rows.batch(number)
+        top = inputs["masked_positions"][: len(numbers)] + np.arange(count)
+        yield numbers, top % len(TOKENS)
+
+
 def test_what_was_made_of_the_same_is_read(masked_lm, tmp_path, monkeypatch):
     path = tmp_path / "file"
     first = make_candidates(TEXTS, masked_lm, GLOVE, path=path)
     monkeypatch.setattr(candidates, "compute_top_tokens", None)
-    assert_equal(make_candidates(TEXTS, masked_lm, GLOVE, path=path), first)
+    for overwrite in (False, True):
+        again = make_candidates(TEXTS, masked_lm, GLOVE, path=path, overwrite=overwrite)
+        assert_equal(again, first)
+
+
+@pytest.mark.parametrize("name", ["file", "file.partial"])
+def test_what_was_made_of_something_else_is_refused(masked_lm, tmp_path, monkeypatch, name):
+    make_candidates(TEXTS, masked_lm, GLOVE, path=tmp_path / name)
+    monkeypatch.setattr(candidates, "compute_top_tokens", None)
+    before = tiny.snapshot(tmp_path)
     for other in ({"count": 3}, {"stop_words": {"a"}}, {"max_length": 9}):
+        make = functools.partial(make_candidates, TEXTS, masked_lm, path=tmp_path / "file")
+        with pytest.raises(FileExistsError, match=f"{name} holds candidates of other .* --overwr"):
+            make(**other)
         with pytest.raises(TypeError, match="not callable"):
-            make_candidates(TEXTS, masked_lm, GLOVE, path=path, **other)
+            make(**other, overwrite=True)
+    assert tiny.snapshot(tmp_path) == before
 
 
 def test_half_precision(found):
@@ -206,5 +252,9 @@ def test_errors(masked_lm):
     refused('`compat` is "x"', masked_lm, compat="x")
     refused("`max_length` is 4, expected 5 to the model's 64", masked_lm, max_length=4)
     refused("`max_length` is 65", masked_lm, max_length=65)
+
+
+def test_vectors_of_another_language_are_found_out_at_once(masked_lm, monkeypatch):
+    monkeypatch.setattr(candidates, "compute_top_tokens", None)
     unknown = GloveVectors(["q"], np.ones([1, 3]))
     refused('none of the 3 words of several word-pieces, such as "bcd"', masked_lm, unknown)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tiny_augmentation import make_masked_lm
 
 from tinybert_tf.augmentation import masked_lm_candidates
 from tinybert_tf.augmentation.masked_lm_candidates import MaskedWords, compute_top_tokens, is_word
@@ -52,6 +53,17 @@ def test_top_tokens_are_those_of_each_word_alone(masked_lm, max_length, monkeypa
         found[numbers] = top
     assert rows.num_batches > 2
     np.testing.assert_array_equal(found, np.argsort(-logits, axis=1)[:, :9])
+
+
+def test_masked_tokens_are_those_of_the_whole_model():
+    masked_lm, random = make_masked_lm(), np.random.default_rng(0)
+    inputs = {name: random.integers(0, 2, (3, 9)) for name in ("segment_ids", "padding_mask")}
+    inputs |= {"token_ids": random.integers(0, 50, (3, 9))}
+    inputs |= {"masked_positions": np.array([[0, 5], [8, 8], [3, 1]])}
+    logits, actual = masked_lm(inputs)["logits"], masked_lm.predict_masked(inputs)
+    np.testing.assert_allclose(actual, logits, rtol=0, atol=1e-5)
+    assert actual.shape == (3, 2, masked_lm.config.vocabulary_size)
+    assert np.abs(logits).max() > 0.1
 
 
 def test_shapes_of_a_length_are_one(masked_lm, monkeypatch):

@@ -79,7 +79,14 @@ def test_the_document_stays_as_it_is():
     made = [*augment_squad(document, variants, 5, tally)]
     assert document == before
     assert tally.rows == sum(len(p["qas"]) for p in made[0]["paragraphs"])
-    assert tally.draws == 2 * 5 * 3
+
+
+def test_words_of_answers_are_no_draws():
+    tally = Tally()
+    variants = Variants(candidates_of([CONTEXT]), probability=1.0)
+    assert [*augment_squad(make_document(), variants, 5, tally)]
+    assert (tally.draws, tally.replaced) == (5 * (1 + 3), 5 * (1 + 3))
+    assert tally.shares()["replaced_share"] == 1
 
 
 def test_draws_do_not_depend_on_what_stands_before():

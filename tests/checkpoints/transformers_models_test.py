@@ -217,11 +217,12 @@ def test_masked_lm_with_its_decoder_and_that_ones_bias(tmp_path):
 
 
 @pytest.mark.parametrize("change", [lambda table: table + 1e-3, lambda table: table[1:]])
-def test_decoder_of_its_own_is_refused(tmp_path, change):
+def test_decoder_of_its_own_is_left_out(tmp_path, change):
     folder = edit_masked_lm(tmp_path, **{"decoder.weight": change(embeddings())})
-    message = r"model\.safetensors: cls\.predictions\.decoder\.weight differs from embeddings"
-    with pytest.raises(ValueError, match=message):
-        checkpoints.load(folder)
+    with pytest.warns(UserWarning, match=r"cls\.predictions\.decoder\.weight differs from embedd"):
+        model = checkpoints.load(folder)
+    assert type(model) is BertEncoder
+    assert largest_differences(model, read_encoder_outputs())["pooled_output"] <= TOLERANCE
 
 
 def test_masked_lm_of_another_shape_is_refused(tmp_path):

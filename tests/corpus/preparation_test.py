@@ -6,7 +6,7 @@ import signal
 import pytest
 import tiny
 
-from tinybert_tf.corpus import CorpusShards
+from tinybert_tf.corpus import CorpusShards, preparation
 from tinybert_tf.corpus.preparation import ShardMaker, finish_corpus, make_shards
 from tinybert_tf.corpus.shards import MAX_SENTENCE_TOKENS
 from tinybert_tf.corpus.text import find_files, plan_parts
@@ -170,6 +170,39 @@ def test_shards_of_an_earlier_plan_are_removed(source, tmp_path):
     make(tmp_path / "corpus", plan([source], part_bytes=200))
     make(tmp_path / "fresh", plan([source], part_bytes=200))
     assert shards(tmp_path / "corpus") == shards(tmp_path / "fresh")
+
+
+def test_notes_of_an_earlier_plan_are_removed(source, tmp_path):
+    make(tmp_path, plan([source], part_bytes=20))
+    notes = make(tmp_path, plan([source], part_bytes=200))
+    assert len(list((tmp_path / "shard_notes").iterdir())) == len(notes)
+
+
+def test_what_killed_processes_were_writing_is_removed(source, tmp_path):
+    (tmp_path / "corpus" / "shard_notes").mkdir(parents=True)
+    for name in (".shard_00000.tfrecord.host-1.new", "shard_notes/.a.json.host-1.new"):
+        (tmp_path / "corpus" / name).write_text("half")
+    make(tmp_path / "corpus", plan([source]))
+    assert not list((tmp_path / "corpus").rglob(".*"))
+
+
+def test_a_corpus_of_other_text_is_known(source, tmp_path):
+    maker, parts = ShardMaker(str(tmp_path), VOCABULARY), plan([source], part_bytes=200)
+    assert not maker.is_of_other_text(parts)  # of none at all
+    make(tmp_path, parts)
+    assert not maker.is_of_other_text(parts)
+    assert maker.is_of_other_text(parts[:-1])
+    assert maker.is_of_other_text([*parts, (len(parts), parts[0][1])])
+    assert maker.is_of_other_text(plan([source], part_bytes=100))
+    assert ShardMaker(str(tmp_path), VOCABULARY, "line").is_of_other_text(parts)
+
+
+def test_workers_are_as_many_as_the_processors_of_this_process(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {5}, raising=False)
+    assert preparation._num_processors() == 1
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert preparation._num_processors() == 3
 
 
 def test_a_part_without_text_makes_no_shard(source, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import struct
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tinybert_tf.atomic import leftovers
 from tinybert_tf.corpus import CorpusShards, ShardSize, write_corpus, write_shard
 from tinybert_tf.corpus.shards import describe_corpus, id_dtype, written_file
 from tinybert_tf.models import Vocabulary
@@ -125,6 +127,19 @@ def test_an_error_of_what_is_read_stays(tmp_path):
         (tmp_path / "nothing").read_text()
 
 
+def test_two_processes_may_write_the_same_file(tmp_path, monkeypatch):
+    with written_file(tmp_path / "a.txt") as last:
+        last.write_text("last")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: 1)
+            with written_file(tmp_path / "a.txt") as first:
+                first.write_text("first")
+                assert leftovers(tmp_path) == sorted([first, last])
+        assert (tmp_path / "a.txt").read_text() == "first"
+    assert (tmp_path / "a.txt").read_text() == "last"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_an_unfinished_corpus_is_told(tmp_path):
     write_shard(tmp_path / "shard_00000.tfrecord", as_arrays(DOCUMENTS), np.dtype("<u2"))
     with pytest.raises(FileNotFoundError, match="no corpus.json.*prepare-corpus"):
@@ -164,25 +179,25 @@ def test_a_changed_byte_is_found(tmp_path, place):
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="shard_00000.tfrecord is damaged"):
+    with pytest.raises(ValueError, match="shard_00000.tfrecord is damaged.*--overwrite"):
         CorpusShards(tmp_path).read(0)
 
 
 def test_a_shard_of_another_size_is_told(tmp_path):
     path = write(tmp_path, [DOCUMENTS]) / "shard_00000.tfrecord"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"shard_00000.tfrecord has \d+ bytes, expected \d+"):
+    with pytest.raises(ValueError, match=r"has \d+ bytes, expected \d+.* makes it again"):
         CorpusShards(tmp_path).read(0)
 
 
 def test_a_shard_that_is_not_there_is_told(tmp_path):
     (write(tmp_path, [DOCUMENTS]) / "shard_00000.tfrecord").unlink()
-    with pytest.raises(FileNotFoundError, match="shard_00000.tfrecord is missing"):
+    with pytest.raises(FileNotFoundError, match="00.tfrecord is missing. .* makes it again"):
         CorpusShards(tmp_path).read(0)
 
 
 def test_ids_outside_the_vocabulary_are_told(tmp_path):
-    with pytest.raises(ValueError, match="ids below 10"):
+    with pytest.raises(ValueError, match="ids below 10.*--overwrite"):
         CorpusShards(write(tmp_path, [[[[10]], [[1]]]])).read(0)
 
 

@@ -100,6 +100,60 @@ def test_a_file_that_is_not_compressed_is_told(tmp_path, end):
         read_file(write(tmp_path / f"a.{end}", "plain text " * 50))
 
 
+@pytest.mark.parametrize("end", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("content", [b"plain", None])
+def test_a_damaged_file_is_told_when_its_size_is_estimated(tmp_path, end, content):
+    compress = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[end]
+    path = write(tmp_path / f"a.{end}", content or compress(b"a b c " * 9)[:-9])
+    (part,) = text.plan_parts([path], "line", 100)
+    with pytest.raises(ValueError, match=f"a.{end}: the compressed file is damaged"):
+        text.count_text_bytes(part)
+
+
+def test_endings_count_in_capitals_too(tmp_path):
+    path = write(tmp_path / "A.TXT.GZ", gzip.compress(b"a\n\nb\n"))
+    assert read_file(path) == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("a.zst", ".zst"),
+        ("a.ZIP", ".zip"),
+        ("a.7z", ".7z"),
+        ("a.tar", ".tar"),
+        ("a.tgz", ".tgz"),
+        ("a.tar.gz", ".tar"),
+        ("a.txt.parquet", ".parquet"),
+    ],
+)
+def test_other_compressed_files_are_refused(tmp_path, name, end):
+    path = write(tmp_path / name, b"")
+    with pytest.raises(ValueError, match=f"{name}: {end} files are not read.*Unpack it"):
+        text.find_files([path])
+
+
+def test_names_with_full_stops_are_text(tmp_path):
+    paths = [write(tmp_path / name, b"") for name in ("a.zip.txt", "wiki")]
+    assert text.find_files(paths) == paths
+
+
+def test_long_compressed_files_are_found(tmp_path):
+    content = b"a b c\n" * 1000
+    packed = write(tmp_path / "a.gz", gzip.compress(content))
+    plain, short = write(tmp_path / "b", content), write(tmp_path / "c.gz", gzip.compress(b"a"))
+    parts = text.plan_parts([packed, plain, short], "line", 100)
+    assert [span.path for span in text.find_long_compressed(parts, 5999)] == [packed]
+    assert not text.find_long_compressed(parts, 6000)
+
+
+def test_each_span_is_counted_once(tmp_path, monkeypatch):
+    paths, asked = [write(tmp_path / name, "x") for name in "abcdefgh"], []
+    monkeypatch.setattr(text.Span, "num_bytes", property(lambda span: asked.append(span) or 1))
+    assert [len(part) for part in text.plan_parts(paths, "file", 5)] == [5, 3]
+    assert len(asked) == len(paths)
+
+
 def test_windows_line_ends_and_byte_order_mark(tmp_path):
     path = write(tmp_path / "a.txt", b"\xef\xbb\xbfa b\r\nc\r\n\r\nd\r\n")
     (first, *rest), second = read_file(path, part_bytes=3)

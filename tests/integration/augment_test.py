@@ -58,7 +58,7 @@ def test_same_seed_same_file_and_the_models_run_once(masked_lm, files, monkeypat
     augment(masked_lm, files)
     first = files[-1].read_bytes()
     monkeypatch.setattr("tinybert_tf.augmentation.candidates.compute_top_tokens", None)
-    augment(masked_lm, files, "--overwrite")
+    assert augment(masked_lm, files, "--overwrite")["sentences_per_second"] is None
     assert files[-1].read_bytes() == first
     augment(masked_lm, files, "--overwrite", "--seed", 1)
     assert files[-1].read_bytes() != first
@@ -76,6 +76,17 @@ def test_a_finished_run_tells_its_result(masked_lm, files):
 def test_candidates_are_kept_where_asked(masked_lm, files, tmp_path):
     augment(masked_lm, files, "--candidates", tmp_path / "kept")
     assert Candidates.load(tmp_path / "kept").texts == [text for text, _ in ROWS]
+
+
+def test_candidates_of_something_else_stay(masked_lm, files, tmp_path):
+    kept = ("--candidates", tmp_path / "kept", "--variants", 2)
+    augment(masked_lm, files, *kept)
+    before = (tmp_path / "kept").read_bytes()
+    other = (*files[:-1], tmp_path / "other.tsv", *kept, "--candidates-per-word", 3)
+    assert "kept holds candidates of other texts" in refused("--masked-lm", masked_lm, *other)
+    assert (tmp_path / "kept").read_bytes() == before
+    augment(masked_lm, other, "--overwrite")
+    assert (tmp_path / "kept").read_bytes() != before
 
 
 def test_reference(masked_lm, files):
@@ -122,8 +133,17 @@ def test_errors_of_usage(masked_lm, files, tmp_path):
         (("--problem", "tagging"), "Tagging has no texts to vary"),
         (("--glove", tmp_path / "none"), "for --glove"),
         (("--compat", "x"), "--compat is x"),
+        (("--compat", "reference", "--problem", "spans"), "--compat reference does not go with SQ"),
+        (("--compat", "reference", "--output", "x.candidates"), "--output of candidates"),
+        (("--dev", "x"), "--dev"),
     ):
         assert message in refused("--masked-lm", masked_lm, *files, *flags, status=2)
+
+
+def test_help_names_what_matters():
+    flags = set(tiny.cli("augment", "--help").out.split())
+    assert {"--train", "--text-pair-column", "--problem", "--max-length"} <= flags
+    assert not flags & {"--dev", "--test", "--labels", "--label-column", "--label-separator"}
 
 
 def test_errors_of_files(masked_lm, files, tmp_path):

@@ -1,15 +1,19 @@
 """General distillation and masked-LM training on a prepared corpus, tiny."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import tiny
+from safetensors.numpy import load_file
 
 import tinybert_tf as tb
+from tinybert_tf.programs.strategies import make_strategy
 
 FILES = {"config.json", "model.safetensors", "vocab.txt", "run.json", "losses.csv", "losses.svg"}
+FILES |= {"projection.safetensors"}
 
 
 @pytest.fixture(scope="module", name="corpus")
@@ -101,7 +105,7 @@ def test_goes_on_in_the_middle_of_an_epoch(distil_general, general, tmp_path, mo
     result = tiny.done(*distil_general(output, *often))
     for ours, theirs in zip(result["epochs"], general[1]["epochs"], strict=True):
         assert {**ours, "tokens_per_second": 0} == {**theirs, "tokens_per_second": 0}
-    for name in ("losses.csv", "losses.svg", "model.safetensors"):
+    for name in FILES - {"run.json"}:
         assert (output / name).read_bytes() == (general[0] / name).read_bytes()
 
 
@@ -145,7 +149,9 @@ def test_adapt_mlm(settings, teacher, tmp_path):
         (("--batch-size", 5000), 1, "less than one batch of 5000"),
         (("--epochs", 0), 2, "--epochs is 0, expected 1 or more"),
         (("--student", "tinybert"), 2, "neither a folder nor a preset"),
-        (("--masked-lm-prob", 1.5), 1, "`masked_lm_prob` is 1.5"),
+        (("--masked-lm-prob", 1.5), 2, "--masked-lm-prob is 1.5, expected 0 or more"),
+        (("--max-length", 4), 2, "--max-length is 4, expected 8 or more"),
+        (("--seed", -1), 2, "--seed is -1, expected 0 or more"),
     ],
 )
 def test_what_cannot_work_is_said_before(distil_general, tmp_path, flags, status, message):
@@ -164,7 +170,7 @@ def test_another_vocabulary_is_refused(distil_general, tmp_path):
 def test_adapt_mlm_needs_something_to_mask(settings, teacher, tmp_path):
     command = ("adapt-mlm", "--model", teacher, *settings, "--output", tmp_path / "out")
     message = tiny.refused(2, *command, "--masked-lm-prob", 0)
-    assert "--masked-lm-prob is 0.0, expected a share between 0 and 1" in message
+    assert "--masked-lm-prob is 0, which leaves nothing to learn" in message
 
 
 RECIPE = """
@@ -213,3 +219,55 @@ def test_a_recipe_goes_the_whole_way(corpus, teacher, small, files, tmp_path):
     before = tiny.snapshot(tmp_path / "out")
     assert tiny.done("run", path) == result
     assert tiny.snapshot(tmp_path / "out") == before
+
+
+def test_the_projection_goes_on_with_its_student(general, distil_general, teacher, files, tmp_path):
+    class Seen(Exception):
+        """Ends a run where its projection has been started."""
+
+    def started(command, *flags):
+        found = []
+
+        def look(self, *args, **kwargs):
+            found.append(self.projection.dense_layers[-1].kernel.numpy())
+            raise Seen
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tb.Distiller, "fit", look)
+            outcome = tiny.cli(*command, "--student", general[0], *flags)
+        assert "Seen" in outcome.err
+        return found[0], outcome.err
+
+    def saved(name):
+        return load_file(general[0] / "projection.safetensors")[name]
+
+    kernel = saved("embedding_and_shared.dense_1.kernel")
+    again = distil_general(tmp_path / "more")
+    np.testing.assert_array_equal(started(again)[0], kernel)
+    task = ("task-distill", "--teacher", teacher, *files, "--output", tmp_path / "task")
+    np.testing.assert_array_equal(started(task)[0], kernel)
+    other, message = started(task, "--projection", "per_layer", "--overwrite")
+    assert "the projection starts at random" in message
+    assert other.shape == kernel.shape and np.abs(other - kernel).max() > 1e-3
+
+
+def test_two_replicas_learn_as_one(corpus, teacher):
+    def losses(strategy):
+        with strategy.scope():
+            models = [tb.load(teacher) for _ in range(2)]
+            config = dataclasses.replace(models[1].config, dropout=0.0, attention_dropout=0.0)
+            student = tb.BertEncoder(config, models[1].vocabulary)
+            student.copy_weights(models[1].encoder)
+            for variable in student.trainable_variables:
+                variable.assign(variable * 0.9)
+            distiller = tb.Distiller(models[0].encoder, student)
+            distiller.compile(tb.IntermediateObjective(projection="identity"), tb.adamw(1e-3))
+        batches = tb.corpus.CorpusBatches(
+            tb.corpus.CorpusShards(corpus), max_length=16, batch_size=5, steps_per_epoch=4
+        )
+        history = distiller.fit(batches, epochs=2, verbose=0)
+        return history.history["loss"]
+
+    one, two = (losses(make_strategy(name)) for name in ("one", "mirrored"))
+    assert one[1] < one[0]
+    assert two == pytest.approx(one, rel=1e-4)

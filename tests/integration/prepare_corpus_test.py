@@ -1,3 +1,4 @@
+import gzip
 import importlib.util
 import os
 import shutil
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tiny
 
+from tinybert_tf.cli import parse_settings
 from tinybert_tf.corpus import CorpusShards, beam_pipeline
 
 CONTENT = "\n\n".join(f"{first} b c. This is it.\nAb {first}" for first in tiny.WORDS) + "\n"
@@ -80,6 +82,82 @@ def test_a_finished_run_gives_its_result_again(arguments, tmp_path):
     assert tiny.snapshot(tmp_path / "corpus") == before
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-9])]
+)
+@pytest.mark.parametrize("name", ["shard_00001.tfrecord", "corpus.json", "vocab.txt"])
+def test_what_is_not_whole_is_made_again(arguments, tmp_path, name, damage):
+    folder = tmp_path / "corpus"
+    tiny.done(*arguments(folder))
+    before, kept = shards(folder), (folder / "shard_00000.tfrecord").stat().st_mtime_ns
+    damage(folder / name)
+    tiny.done(*arguments(folder))
+    assert shards(folder) == before
+    assert (folder / "shard_00000.tfrecord").stat().st_mtime_ns == kept
+
+
+def _edit(path):
+    path.write_text(CONTENT + "\nB")
+
+
+def _add(path):
+    (path.parent / "b.txt").write_text("a\n\nb\n")
+
+
+def _change_vocabulary(path):
+    (path.parent / "vocab.txt").write_text("\n".join((*tiny.TOKENS, "word")))
+
+
+@pytest.mark.parametrize("change", [_edit, _add, _change_vocabulary])
+@pytest.mark.parametrize("shard_bytes", [150, 100_000])
+def test_text_that_has_changed_is_refused_and_replaced(
+    arguments, source, tmp_path, change, shard_bytes
+):
+    flags = ("--input", f"{tmp_path}/?.txt", "--shard-bytes", shard_bytes)
+    tiny.done(*arguments(tmp_path / "corpus", *flags))
+    before = tiny.snapshot(tmp_path / "corpus")
+    change(source)
+    message = tiny.refused(1, *arguments(tmp_path / "corpus", *flags))
+    assert "have changed since. Choose another --output, or pass --overwrite" in message
+    assert tiny.snapshot(tmp_path / "corpus") == before
+    tiny.done(*arguments(tmp_path / "corpus", *flags, "--overwrite"))
+    tiny.done(*arguments(tmp_path / "fresh", *flags))
+    assert shards(tmp_path / "corpus") == shards(tmp_path / "fresh")
+
+
+def test_a_recipe_can_ask_whether_a_corpus_is_current(arguments, source, vocabulary, tmp_path):
+    tiny.done(*arguments(tmp_path / "corpus"))
+    values = {"input": [str(source)], "vocabulary": str(vocabulary), "shard_bytes": 150}
+    settings = parse_settings("prepare-corpus", values | {"output": str(tmp_path / "corpus")})
+    assert settings.is_current()
+    shard = tmp_path / "corpus" / "shard_00000.tfrecord"
+    shard.rename(tmp_path / "aside")
+    assert not settings.is_current()
+    (tmp_path / "aside").rename(shard)
+    source.write_text(CONTENT)
+    assert not settings.is_current()
+    source.unlink()
+    assert settings.is_current()
+
+
+def test_an_unfinished_corpus_is_told_by_inspect(arguments, tmp_path):
+    tiny.done(*arguments(tmp_path / "corpus"))
+    (tmp_path / "corpus" / "corpus.json").unlink()
+    message = tiny.refused(1, "inspect", tmp_path / "corpus")
+    assert "corpus is an unfinished corpus. The same prepare-corpus command goes on" in message
+
+
+def test_long_compressed_files_are_warned_of_once(arguments, tmp_path):
+    for name in ("a.gz", "b.GZ"):
+        (tmp_path / name).write_bytes(gzip.compress(b"a\n\n" * 3000))
+    flags = ("--input", tmp_path / "a.gz", tmp_path / "b.GZ")
+    outcome = tiny.cli(*arguments(tmp_path / "corpus", *flags))
+    message = " ".join(outcome.err.split())
+    assert outcome.status == 0
+    assert message.count("warning:") == 1
+    assert f"{tmp_path}/a.gz and 1 others: a compressed file becomes one shard" in message
+
+
 def test_other_settings_are_refused_and_replaced(arguments, tmp_path):
     tiny.done(*arguments(tmp_path / "corpus"))
     other = arguments(tmp_path / "corpus", "--documents", "line")
@@ -129,6 +207,8 @@ def test_skipped_lines_are_warned_of(arguments, source, tmp_path):
         (("--vocabulary", "nothing"), "nothing: no such file or folder, for --vocabulary"),
         (("--shard-bytes", "0"), "--shard-bytes is 0, expected 1 or more"),
         (("--workers", "0"), "--workers is 0, expected 1 or more"),
+        (("--beam-options", "parallelism=8"), "--beam-options are for Apache Beam: name its"),
+        (("--runner", "flik"), 'Unknown --runner "flik". Did you mean "flink"? Choices: direct,'),
     ],
 )
 def test_wrong_flags_are_told(arguments, tmp_path, flags, message):
@@ -184,11 +264,40 @@ def test_beam_makes_the_same_bytes(arguments, tmp_path, runner):
     assert shards(tmp_path / "one") == shards(tmp_path / "two")
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("apache_beam"), reason="needs Apache Beam")
+@pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
+def test_a_bad_line_is_named_from_a_worker_of_beam(arguments, source, tmp_path, mode):
+    source.write_bytes(CONTENT.encode() + b"\xff\n")
+    flags = ("--runner", "direct", "--beam-options", f"direct_running_mode={mode}")
+    outcome = tiny.cli(*arguments(tmp_path / "corpus", *flags))
+    message = " ".join(outcome.err.split()).rpartition("tinybert-tf: ")[2]
+    assert outcome.status == 1
+    assert message.startswith(f"{source}, line {CONTENT.count(chr(10)) + 1}: not UTF-8")
+    assert message.endswith("--on-bad-line skip.")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("/a.txt, line 3: not UTF-8. [while running 'Shards']", "/a.txt, line 3: not UTF-8."),
+        ("Trace\nValueError: /a: b\nX\nValueError: /a: b [while running 'Shards-7']\n", "/a: b"),
+        ("no such runner", None),
+    ],
+)
+def test_what_a_worker_of_beam_said_is_found(text, message):
+    assert beam_pipeline.worker_message(text) == message
+
+
 def test_flags_of_beam_are_completed_and_can_be_given():
     assert beam_pipeline.beam_flags("flink", ["parallelism=8", "streaming"]) == [
         "--runner=FlinkRunner",
         "--parallelism=8",
         "--streaming",
+    ]
+    assert beam_pipeline.beam_flags("direct", ["direct_num_workers=2"]) == [
+        "--runner=DirectRunner",
+        "--direct_running_mode=multi_processing",
+        "--direct_num_workers=2",
     ]
     assert beam_pipeline.beam_flags("OtherRunner") == ["--runner=OtherRunner"]
     assert beam_pipeline.beam_flags("portable", ["job_endpoint=host:1"]) == [

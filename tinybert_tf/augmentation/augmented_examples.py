@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinybert_tf.augmentation.text_words import released_text
+from tinybert_tf.augmentation.variants import example_keys
 
 _ROWS_AT_ONCE = 16384
 
@@ -18,7 +19,7 @@ class Tally:
     Args:
         rows: int, examples and variants that were kept.
         words: int, the words of all texts drawn, doubles included.
-        draws: int, those that might have been replaced.
+        draws: int, those of them that might have been replaced.
         replaced: int, those that were.
         changed: int, those replaced by another word than the one that stood there.
     """
@@ -29,7 +30,7 @@ class Tally:
     replaced: int = 0
     changed: int = 0
 
-    def count(self, candidates, texts, words, strings):
+    def count(self, candidates, texts, words, strings, num_kept=0):
         """Adds texts drawn.
 
         Args:
@@ -37,9 +38,10 @@ class Tally:
             texts: int array `(rows,)`, the indices of the texts.
             words: int array, the words replaced in all of them.
             strings: int array of the same length, what by.
+            num_kept: int, words that have candidates and yet had to stay, in all of the texts.
         """
         self.words += int(candidates.num_words[texts].sum())
-        self.draws += int(np.diff(candidates.word_splits)[texts].sum())
+        self.draws += int(np.diff(candidates.word_splits)[texts].sum()) - num_kept
         self.replaced += len(words)
         self.changed += int((candidates.word_ids[words] != strings).sum())
 
@@ -64,14 +66,15 @@ def augment_examples(columns, variants, count, tally):
         For each example a list of tuples of one or two str: the example, then its variants.
     """
     places = [variants.candidates.index_of(column) for column in columns]
+    keys = example_keys(columns)
     step = max(1, _ROWS_AT_ONCE // max(count, 1))
     for start in range(0, len(places[0]), step):
-        part = range(start, min(start + step, len(places[0])))
+        part = slice(start, start + step)
         sides = [
-            _drawn(variants, place[part.start : part.stop], start, side, count, tally)
+            _drawn(variants, place[part], keys[part], side, count, tally)
             for side, place in enumerate(places)
         ]
-        for number in part:
+        for number in range(start, start + len(keys[part])):
             original = tuple(column[number] for column in columns)
             drawn = [side[number - start] for side in sides]
             rows = [original, *_beside_original(original, drawn)]
@@ -113,11 +116,10 @@ def augment_as_released(columns, candidates, count, probability, seed, tally):
         yield rows
 
 
-def _drawn(variants, texts, first, side, count, tally):
-    """The variants of each text, list of list of str; the first belongs to example `first`."""
-    examples = np.arange(first, first + len(texts))
+def _drawn(variants, texts, keys, side, count, tally):
+    """The variants of each text, list of list of str; the keys are those of the examples."""
     numbers = np.tile(np.arange(1, count + 1), len(texts))
-    drawn = (np.repeat(texts, count), np.repeat(examples, count), side, numbers)
+    drawn = (np.repeat(texts, count), np.repeat(keys, count), side, numbers)
     with tf.device("CPU"):
         words, strings = variants.replacements(*drawn)
         found = variants.join(drawn[0], words, strings).numpy()

@@ -71,18 +71,18 @@ class TableFile:
             examples = augment_examples(self._columns(), drawn, count, tally)
         with open(path, "w", encoding="utf-8", newline="\n") as file:
             if self._header:
-                file.write("\t".join(self._header) + "\n")
+                file.write(_line(self._header))
             for row, texts in zip(self._rows, examples, strict=True):
-                file.writelines(self._line(row, variant) for variant in texts)
+                file.writelines(_line(self._with_texts(row, variant)) for variant in texts)
 
     def _columns(self):
         return [[row[place] for row in self._rows] for place in self._places]
 
-    def _line(self, row, texts):
+    def _with_texts(self, row, texts):
         row = list(row)
         for place, text in zip(self._places, texts, strict=True):
             row[place] = text
-        return "\t".join(row) + "\n"
+        return row
 
 
 class SquadFile:
@@ -126,11 +126,11 @@ class SquadFile:
 
 
 def _whole_rows(path, rows, header, on_bad_line):
-    """The cells of each row; what would end a cell of the output is made a space."""
+    """The cells of each row."""
     whole, bad = [], []
     for line, cells in rows:
         if len(cells) == len(header):
-            whole.append([re.sub("[\t\r\n]", " ", cell) for cell in cells])
+            whole.append(cells)
         else:
             found = f"{len(cells)} column{'s'[: len(cells) != 1]}"
             bad.append(f"{path}, line {line}: {found}, expected {len(header)}.")
@@ -141,6 +141,11 @@ def _whole_rows(path, rows, header, on_bad_line):
     if not whole:
         raise ValueError(f"{path} has no rows below the names of its columns.")
     return whole
+
+
+def _line(cells):
+    """A line of a .tsv file; what would end a cell is made a space."""
+    return "\t".join(re.sub("[\t\r\n]", " ", cell) for cell in cells) + "\n"
 
 
 def training_file(path, problem, text_columns, columns=(), on_bad_line="error"):

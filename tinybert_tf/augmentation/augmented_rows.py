@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tinybert_tf.augmentation.variants import Variants
+from tinybert_tf.augmentation.variants import DRAWS_VERSION, Variants, example_keys
 from tinybert_tf.data.text_rows import TextRows
 from tinybert_tf.data.tokenizer import BertTokenizer
 from tinybert_tf.data.words import tokenize_words
@@ -16,7 +16,8 @@ class AugmentedRows(TextRows):
 
     The rows of an example stand together: the example, the variants of its text, then of a pair
     the variants of the second text, each beside the other text as it is. They are the texts that
-    `tinybert-tf augment` writes for the same seed; a variant that is drawn twice stays twice.
+    `tinybert-tf augment` writes for the same seed, whichever examples either of them leaves out; a
+    variant that is drawn twice stays twice.
 
     Args:
         examples: `Examples`, as for `TextRows`.
@@ -50,8 +51,9 @@ class AugmentedRows(TextRows):
         columns = [examples.texts, examples.text_pairs][: 1 + (examples.text_pairs is not None)]
         with tf.device("CPU"):
             self._places = [tf.constant(candidates.index_of(column)) for column in columns]
+            self._keys = tf.constant(example_keys(columns))
         self._num_variants, self._num_originals = variants, len(examples)
-        self.drawn = (candidates.key, variants, probability, seed)
+        self.drawn = (DRAWS_VERSION, candidates.key, variants, probability, seed)
         super().__init__(examples, vocabulary, max_length)
         self.num_rows = len(examples) * self._rows_each
 
@@ -76,7 +78,7 @@ class AugmentedRows(TextRows):
             variant = number - side * self._num_variants + 1
             is_varied = (variant >= 1) & (variant <= self._num_variants)
             variant = tf.where(is_varied, variant, tf.zeros_like(variant))
-            yield tf.gather(places, example), example, side, variant
+            yield tf.gather(places, example), tf.gather(self._keys, example), side, variant
 
     def _count_tokens(self):
         """The exact lengths: the word-pieces of a text are those of its words."""

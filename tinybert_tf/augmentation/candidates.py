@@ -11,7 +11,7 @@ import time
 import keras
 import numpy as np
 
-from tinybert_tf.atomic import atomic_file, remove
+from tinybert_tf.atomic import atomic_file, remove, settle
 from tinybert_tf.augmentation.masked_lm_candidates import (
     MaskedWords,
     compute_top_tokens,
@@ -131,6 +131,7 @@ def make_candidates(
     glove=None,
     *,
     path=None,
+    overwrite=False,
     stop_words=None,
     count=15,
     compat="paper",
@@ -151,6 +152,7 @@ def make_candidates(
         path: str or path-like, a file to keep the candidates in, or `None`. If it was made of the
             same they are read from it; while they are found, what is known stands beside it every
             minute, so that a run that was stopped goes on.
+        overwrite: bool, whether a file that was made of something else is replaced.
         stop_words: collection of str in lower case that are never replaced; `None` for English's.
         count: int, the most candidates of a word.
         compat: "paper", or "reference": only words of a to z, and special tokens may be candidates,
@@ -163,6 +165,8 @@ def make_candidates(
         `Candidates`.
 
     Raises:
+        FileExistsError: If the file, or what stands beside it, was made of something else and shall
+            not be overwritten.
         ValueError: If the model is no masked LM or its vocabulary lacks [MASK], if the vectors know
             none of the words that they are asked for, or if `count`, `compat` or `max_length`
             cannot be.
@@ -177,18 +181,18 @@ def make_candidates(
     texts, vocabulary = list(dict.fromkeys(texts)), masked_lm.vocabulary
     settings = [_FORMAT, count, compat, max_length, sorted(stop_words)]
     key = _key(texts, masked_lm, glove, settings)
-    kept = path and _kept(path, key)
+    kept = path and _kept(pathlib.Path(path), key, overwrite)
     if kept:
         return kept
     words = find_words(texts, vocabulary, stop_words, compat)
     asked = np.flatnonzero(words.replaceable & (words.num_pieces == 1))
     rows = MaskedWords(words, asked, vocabulary, max_length)
-    partial = path and pathlib.Path(f"{path}.partial")
-    top = _TopTokens(key, len(asked), min(count, len(vocabulary)), partial)
-    top.fill(masked_lm, rows, on_progress or (lambda done, count: None))
+    partial = path and _partial(path)
+    top = _TopTokens(key, len(asked), min(count, len(vocabulary)), partial, overwrite)
     options = _Options(words, vocabulary, keep_special=compat == "reference")
+    options.add_neighbors(glove, count)  # first: vectors of another language are found out at once
+    top.fill(masked_lm, rows, on_progress or (lambda done, count: None))
     options.add_tokens(asked, top.tokens)
-    options.add_neighbors(glove, count)
     found = options.collected(texts, key)
     if path:
         found.save(path)
@@ -204,16 +208,18 @@ class _TopTokens:
         num_rows: int.
         count: int, tokens of a row.
         path: `pathlib.Path` or `None`.
+        overwrite: bool, whether a file of another key is replaced.
     """
 
-    def __init__(self, key, num_rows, count, path):
+    def __init__(self, key, num_rows, count, path, overwrite):
         self.tokens, self._done = np.zeros((num_rows, count), np.int32), 0
         self._key, self._path = key, path
         if path and path.is_file():
-            self._continue(_read(path))
+            self._continue(_read(path), overwrite)
 
-    def _continue(self, tensors):
-        if "key" in tensors and _unpacked("key", tensors) == [self._key]:
+    def _continue(self, tensors, overwrite):
+        found = _unpacked("key", tensors) if "key" in tensors else []
+        if _is_of_key(self._path, found, [self._key], overwrite):
             self.tokens, self._done = tensors["tokens"].copy(), int(tensors["done"][0])
 
     def fill(self, masked_lm, rows, on_progress):
@@ -316,11 +322,29 @@ def _checked_length(masked_lm, max_length, count, compat):
     return max_length or longest
 
 
-def _kept(path, key):
-    """The candidates in a file if they are those of a key, else `None`."""
-    path = pathlib.Path(path)
+def _kept(path, key, overwrite):
+    """The candidates in a file, or `None`; what a kill has left beside the file is cleared away."""
+    settle(path)
+    settle(_partial(path))
     found = Candidates.load(path) if path.is_file() else None
-    return found if found is not None and found.key == key else None
+    if found is None or not _is_of_key(path, found.key, key, overwrite):
+        return None
+    remove(_partial(path))
+    return found
+
+
+def _partial(path):
+    return pathlib.Path(f"{path}.partial")
+
+
+def _is_of_key(path, found, key, overwrite):
+    """Whether a file is of a key; raises FileExistsError if it is not and shall stay."""
+    if found != key and not overwrite:
+        raise FileExistsError(
+            f"{path} holds candidates of other texts, models or settings. Choose another file, or "
+            "replace it with --overwrite (in Python `overwrite=True`)."
+        )
+    return found == key
 
 
 def _key(texts, masked_lm, glove, settings):

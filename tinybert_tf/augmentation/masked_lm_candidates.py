@@ -91,7 +91,7 @@ def compute_top_tokens(masked_lm, words, count, first_batch=0):
 
     @tf.function(reduce_retracing=True, autograph=False)
     def top(inputs):
-        logits = masked_lm(inputs, training=False)["logits"][:, 0, :size]
+        logits = masked_lm.predict_masked(inputs)[:, 0, :size]
         return tf.math.top_k(tf.cast(logits, tf.float32), min(count, size)).indices
 
     waiting = None

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from tinybert_tf.augmentation.variants import example_keys
+
 _SIDE = 1  # the contexts are the second texts of the examples
 
 
@@ -19,20 +21,18 @@ def augment_squad(document, variants, count, tally):
 
     Args:
         document: dict, what a file holds that `read_squad` reads.
-        variants: `Variants`, whose candidates are of the contexts; a paragraph's number in the
-            document is that of its example.
+        variants: `Variants`, whose candidates are of the contexts; the key of an example is its
+            context's.
         count: int, how many variants to draw of each context.
         tally: `Tally`, to which they are added; its rows are the questions.
 
     Yields:
         Each article with its paragraphs, the variants after the original.
     """
-    number = 0
     for article in document["data"]:
         paragraphs = []
         for paragraph in article["paragraphs"]:
-            paragraphs += [paragraph, *_varied(paragraph, number, variants, count, tally)]
-            number += 1
+            paragraphs += [paragraph, *_varied(paragraph, variants, count, tally)]
         tally.rows += sum(len(paragraph["qas"]) for paragraph in paragraphs)
         yield {**article, "paragraphs": paragraphs}
 
@@ -41,19 +41,19 @@ def _paragraphs(document):
     return [paragraph for article in document["data"] for paragraph in article["paragraphs"]]
 
 
-def _varied(paragraph, example, variants, count, tally):
+def _varied(paragraph, variants, count, tally):
     """The distinct variants of one paragraph."""
     candidates, context = variants.candidates, paragraph["context"]
     (index,) = candidates.index_of([context])
     is_free = ~_is_in_answer(candidates, int(index), paragraph)
     first = candidates.word_splits[index]
-    texts, examples = np.full(count, index), np.full(count, example)
+    texts, examples = np.full(count, index), np.repeat(example_keys([[context]]), count)
     with tf.device("CPU"):
         drawn = variants.replacements(texts, examples, _SIDE, np.arange(1, count + 1))
     found = {context: None}
     for number, (words, strings) in enumerate(zip(*map(_rows, drawn), strict=True), 1):
         kept = is_free[words - first]
-        tally.count(candidates, texts[:1], words[kept], strings[kept])
+        tally.count(candidates, texts[:1], words[kept], strings[kept], int((~is_free).sum()))
         made = _replaced(paragraph, number, candidates, words[kept], strings[kept])
         found.setdefault(made["context"], made)
     return [made for made in found.values() if made is not None and made["qas"]]

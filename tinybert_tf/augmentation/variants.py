@@ -1,17 +1,37 @@
 """Draws variants of texts: the same ones in tf.data and for a file."""
 
+import hashlib
+
 import numpy as np
 import tensorflow as tf
 
 from tinybert_tf.augmentation.draws import choose, random_bits
+
+# Another number where other variants are drawn of the same: what was computed of them is void.
+DRAWS_VERSION = 2
+
+
+def example_keys(columns):
+    """Numbers that stand for examples where chance is drawn: hashes of their texts.
+
+    So a variant does not depend on where its example stands, or which others there are. Examples of
+    the same texts get the same variants; a text beside different ones gets different variants.
+
+    Args:
+        columns: list of one or two sequences of str, the texts and the second texts.
+
+    Returns:
+        int64 array `(examples,)`, 0 or more.
+    """
+    return np.array([_hash("\0".join(texts)) for texts in zip(*columns, strict=True)], np.int64)
 
 
 class Variants:
     """The variants of texts, in TensorFlow ops.
 
     A word is replaced with a probability, by any of its candidates alike. What is drawn for a word
-    depends on the seed, the example, the side, the number of the variant and the word's place in
-    the text; on nothing else.
+    depends on the seed, the key of the example, the side, the number of the variant and the word's
+    place in the text; on nothing else.
 
     Args:
         candidates: `Candidates`.
@@ -41,7 +61,7 @@ class Variants:
 
         Args:
             texts: int64 tensor `(rows,)`, indices into the candidates' texts.
-            examples: int64 tensor `(rows,)`, the number of each example.
+            examples: int64 tensor `(rows,)`, the key of each example; see `example_keys`.
             side: int, 0 for the first text of a pair, 1 for the second.
             variants: int64 tensor `(rows,)`, from 1; of 0 no word is replaced.
 
@@ -104,6 +124,11 @@ class Variants:
         more = string_pieces[strings.flat_values.numpy()] - string_pieces[old]
         sums = np.r_[0, np.cumsum(more)][words.row_splits.numpy()]
         return text_pieces[texts] + np.diff(sums)
+
+
+def _hash(text):
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1  # 63 bits: no sign
 
 
 def _part(texts, starts, ends):

@@ -30,16 +30,15 @@ class LossCurve(keras.callbacks.Callback):
         self._epoch = epoch + 1
 
     def on_train_batch_end(self, batch, logs=None):
-        step = batch + 1
+        # One call may stand for several steps, and for more than the epoch has.
+        step, steps = min(batch + 1, self.params["steps"]), self.params["steps"]
         if self._rows is None:
             here = (self._epoch, step)
             self._rows = [row for row in _read(self._path) if (row["epoch"], row["step"]) < here]
-        if step % self._every_steps == 0:
+        last = self._rows[-1] if self._rows else {}
+        before = last["step"] if last.get("epoch") == self._epoch else 0
+        if step - before >= self._every_steps or step == steps:
             self._add(step, logs)
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.params["steps"] % self._every_steps:
-            self._add(self.params["steps"], logs)
 
     def _add(self, step, logs):
         means = {name: float(value) for name, value in logs.items() if "loss" in name}

@@ -48,12 +48,12 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if self._job is not None:
             self._bar.remove_task(self._job)
-        self._num_steps = 0
+        self._first, self._speed = None, {}
         self._name = f"{self._title} {epoch + 1}/{self._epochs}"
         self._job = self._bar.add_task(self._name, total=self._steps, losses="")
 
     def on_train_batch_end(self, batch, logs=None):
-        self._measure()
+        self._measure(batch)
         self._bar.update(self._job, completed=batch + 1, losses=_in_words({**logs, **self._speed}))
         if not self._bar.console.is_terminal and time.monotonic() - self._said > SECONDS_A_LINE:
             self._say(f"step {batch + 1} of {self._steps}: {_in_words({**logs, **self._speed})}")
@@ -62,14 +62,14 @@ class Progress(keras.callbacks.Callback):
         logs.update(self._speed)
         self._say(_in_words(logs))
 
-    def _measure(self):
-        """Notes the speed since the epoch's first step here, which compiles."""
-        self._num_steps += 1
-        if self._num_steps == 1:
-            self._first = time.monotonic()
+    def _measure(self, batch):
+        """Notes the speed since the end of the epoch's first call here, which compiles."""
+        if self._first is None:
+            self._first = time.monotonic(), batch
         elif self._tokens_per_step:
-            tokens = (self._num_steps - 1) * self._tokens_per_step
-            self._speed = {"tokens_per_second": tokens / (time.monotonic() - self._first)}
+            begun, first = self._first
+            tokens = (min(batch, self._steps - 1) - first) * self._tokens_per_step
+            self._speed = {"tokens_per_second": tokens / (time.monotonic() - begun)}
 
     def _say(self, text):
         self._said = time.monotonic()

@@ -3,7 +3,6 @@
 import dataclasses
 
 from tinybert_tf.checkpoints import hugging_face
-from tinybert_tf.models import BertMaskedLM
 from tinybert_tf.short_errors import short_errors
 
 
@@ -22,16 +21,13 @@ def build_model(checkpoint, dtype=None):
 
     Raises:
         ValueError: If the config makes no sense, a tensor is missing or has another shape than it
-            says, there are more layers than it says or more tokens than the model has, or a masked
-            LM does not share its decoder with the embeddings.
+            says, there are more layers than it says or more tokens than the model has.
     """
     source, values, tensors = checkpoint.source, checkpoint.values, checkpoint.tensors
     config = hugging_face.read_config(values, source)
     _check_sizes(config, tensors, checkpoint.weights_source)
     model_class = hugging_face.read_class(values, tensors)
     _check_head(model_class, tensors, checkpoint.weights_source)
-    if model_class is BertMaskedLM:
-        hugging_face.check_tied(tensors, checkpoint.weights_source)
     if not any(name.startswith("pooler.") for name in tensors):
         config = dataclasses.replace(config, pooler="none")
     arguments = {"config": config, "vocabulary": checkpoint.vocabulary, "dtype": dtype}

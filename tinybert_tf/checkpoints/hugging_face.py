@@ -1,6 +1,7 @@
 """Hugging Face's names for the parts of a BERT."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 
@@ -128,22 +129,19 @@ def head_tensors(model_class):
     return names + ["pooler.dense.weight"] * (model_class is BertClassifier)
 
 
-def check_tied(tensors, source):
-    """Refuses a masked LM whose decoder is not the token embeddings.
-
-    Args:
-        tensors: dict of bare name to array.
-        source: str, the file's name for messages.
-
-    Raises:
-        ValueError: If there is a decoder of its own.
-    """
+def _has_masked_lm(tensors):
+    """Whether a masked LM's head is there, tied to the embeddings; warns of one that is not."""
+    if not all(name in tensors for name in head_tensors(BertMaskedLM)):
+        return False
     name, tied = f"{_MASKED_LM}.decoder.weight", "embeddings.word_embeddings.weight"
-    if name in tensors and not np.array_equal(tensors[name], tensors[tied], equal_nan=True):
-        raise ValueError(
-            f"{source}: {name} differs from {tied}. Only masked LMs are supported that share them: "
-            'to read the encoder alone, save it in transformers as a "BertModel".'
-        )
+    if name not in tensors or np.array_equal(tensors[name], tensors[tied], equal_nan=True):
+        return True
+    warnings.warn(
+        f"The masked-LM head is left out: {name} differs from {tied}, and only heads that share "
+        "them are supported.",
+        stacklevel=2,
+    )
+    return False
 
 
 def read_class(values, tensors):
@@ -155,7 +153,8 @@ def read_class(values, tensors):
 
     Returns:
         The class whose head `architectures` names; where it names none of them, the one whose
-        tensors are there: `BertEncoder` where there are none, or only some of a masked LM's.
+        tensors are there: `BertEncoder` where there are none, or a masked LM's in part or not
+        tied to the embeddings.
 
     Raises:
         ValueError: If `architectures` names another head, and the tensors of one are there.
@@ -174,8 +173,7 @@ def read_class(values, tensors):
                     f"{', '.join(ending for ending, _ in _HEADS.values())}."
                 )
             return model_class
-    is_masked_lm = not unknown and all(name in tensors for name in head_tensors(BertMaskedLM))
-    return BertMaskedLM if is_masked_lm else BertEncoder
+    return BertMaskedLM if not unknown and _has_masked_lm(tensors) else BertEncoder
 
 
 def read_head(model_class, config, values, tensors, source):

@@ -1,8 +1,13 @@
 """Shards made by the workers of an Apache Beam runner."""
 
-# --runner: what Beam calls it, and the options without which it does not run on one machine.
+import re
+
+# --runner: what Beam calls it, and the options that it needs on one machine, to use all of it.
 RUNNERS = {
-    "direct": ("DirectRunner", {}),
+    "direct": (
+        "DirectRunner",
+        {"direct_num_workers": "0", "direct_running_mode": "multi_processing"},
+    ),
     "portable": ("PortableRunner", {"job_endpoint": "embed", "environment_type": "LOOPBACK"}),
     "prism": ("PrismRunner", {}),
     "flink": ("FlinkRunner", {}),
@@ -23,17 +28,35 @@ def make_shards_with_beam(maker, numbered_parts, runner, options=()):
 
     Raises:
         ImportError: If Beam is not installed.
+        ValueError: If a worker failed; says what `ShardMaker.__call__` said there.
+
+    Note:
+        Tested with the direct and the portable runner. Runners that may make a shard twice at the
+        same time, as Dataflow and Spark with speculation, are untested; each process writes under a
+        name of its own, and the last to be done counts.
     """
     beam = import_beam()
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    with beam.Pipeline(options=PipelineOptions(beam_flags(runner, options))) as pipeline:
-        _ = (
-            pipeline
-            | "Parts" >> beam.Create(numbered_parts)
-            | "Spread" >> beam.Reshuffle()
-            | "Shards" >> beam.Map(maker)
-        )
+    try:
+        with beam.Pipeline(options=PipelineOptions(beam_flags(runner, options))) as pipeline:
+            _ = (
+                pipeline
+                | "Parts" >> beam.Create(numbered_parts)
+                | "Spread" >> beam.Reshuffle()
+                | "Shards" >> beam.Map(maker)
+            )
+    except Exception as error:
+        message = worker_message(str(error))
+        if message is None:
+            raise
+        raise ValueError(message) from error
+
+
+def worker_message(text):
+    """What a worker's error said, a str, in what Beam makes of it; `None` if no worker failed."""
+    found = re.search(r"^(?:[\w.]+: )?(.+) \[while running 'Shards", text, re.MULTILINE)
+    return found and found[1]
 
 
 def beam_flags(runner, options=()):

@@ -33,7 +33,7 @@ from tinybert_tf.models import Vocabulary
 # How a paragraph becomes sentences.
 SENTENCES = {"split": split_sentences, "line": lambda paragraph: [paragraph]}
 
-_STATE = "state"  # in the corpus folder while it is made: a note for each shard that is whole
+_NOTES = "shard_notes"  # in the corpus folder: a note for each shard that is whole
 _BATCH_CHARACTERS = 2**18  # that are tokenized at once
 _SAMPLE_CHARACTERS = 2**16  # of a part, that a corpus's size is estimated from
 _RECORD_OVERHEAD = 16  # bytes of a TFRecord beside its content
@@ -92,6 +92,19 @@ class ShardMaker:
             return None
         return note if (note["key"], note["bytes"]) == (self._key(part), num_bytes) else None
 
+    def is_of_other_text(self, numbered_parts):
+        """Whether the folder holds shards of other parts, or made with other settings.
+
+        Args:
+            numbered_parts: list of tuples of index and part, all of the plan.
+        """
+        keys = {self._note_path(index).name: self._key(part) for index, part in numbered_parts}
+        notes = {
+            path.name: json.loads(path.read_text(encoding="utf-8"))["key"]
+            for path in self._note_path(0).parent.glob("*.json")
+        }
+        return bool(notes) and notes != keys
+
     def shard_path(self, index):
         """Where a shard lies; one without documents is not written."""
         return pathlib.Path(self.folder) / shard_name(index)
@@ -124,7 +137,7 @@ class ShardMaker:
         return _digest([self._settings_key, [dataclasses.astuple(span) for span in part]])
 
     def _note_path(self, index):
-        return pathlib.Path(self.folder) / _STATE / f"{shard_name(index)}.json"
+        return pathlib.Path(self.folder) / _NOTES / f"{shard_name(index)}.json"
 
     def _make(self, index, part):
         path, tally = self.shard_path(index), collections.Counter()
@@ -175,7 +188,7 @@ def make_shards(maker, numbered_parts, workers=None):
     Args:
         maker: `ShardMaker`.
         numbered_parts: list of tuples of index and part.
-        workers: int, processes; `None` takes as many as the machine has processors.
+        workers: int, processes; `None` takes as many as there are processors for this one.
 
     Yields:
         What the maker returned, as it comes.
@@ -184,7 +197,7 @@ def make_shards(maker, numbered_parts, workers=None):
         ChildProcessError: If a process was killed.
         ValueError, OSError: As `ShardMaker.__call__`.
     """
-    workers = min(workers or os.cpu_count(), len(numbered_parts))
+    workers = min(workers or _num_processors(), len(numbered_parts))
     if workers < 2:
         yield from map(maker, numbered_parts)
         return
@@ -199,8 +212,7 @@ def make_shards(maker, numbered_parts, workers=None):
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             pool.shutdown(cancel_futures=True)
-            for path in (*leftovers(maker.folder), *leftovers(f"{maker.folder}/{_STATE}")):
-                remove(path)
+            _remove_leftovers(maker.folder)
             if isinstance(error, concurrent.futures.BrokenExecutor):
                 raise ChildProcessError(
                     "A worker process was killed, mostly for want of memory. The same command goes "
@@ -238,11 +250,27 @@ def finish_corpus(maker, numbered_parts):
         for index, note in notes.items()
         if note["documents"]
     }
-    for path in pathlib.Path(maker.folder).glob("shard_*.tfrecord"):
-        if path.name not in sizes:
+    kept = {*sizes, *(f"{shard_name(index)}.json" for index in notes)}
+    folder = pathlib.Path(maker.folder)
+    for path in (*folder.glob("shard_*.tfrecord"), *folder.glob(f"{_NOTES}/*.json")):
+        if path.name not in kept:
             remove(path)  # of an earlier plan
-    write_corpus(maker.folder, maker.vocabulary, sizes)
+    _remove_leftovers(folder)
+    write_corpus(folder, maker.vocabulary, sizes)
     return list(notes.values())
+
+
+def _num_processors():
+    """How many this process may use, where the system tells; else all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _remove_leftovers(folder):
+    """Removes what killed processes were writing."""
+    for path in (*leftovers(folder), *leftovers(pathlib.Path(folder) / _NOTES)):
+        remove(path)
 
 
 def _begin_worker():

@@ -1,16 +1,19 @@
 """A prepared corpus: documents as token ids, in shards of TFRecords.
 
-A corpus is a folder of `corpus.json`, `vocab.txt` and one `shard_*.tfrecord` or more. A record is a
-document: the number of its sentences as uint32, the number of tokens of each, then the ids of all,
-without special tokens, little-endian. Sizes and ids are uint16 where the vocabulary has no more
-than 65,536 tokens, else uint32.
+A corpus is a folder of `corpus.json`, `vocab.txt` and one `shard_*.tfrecord` or more; what lies in
+`shard_notes` tells what each was made from, and is not needed to read them. A record is a document:
+the number of its sentences as uint32, the number of tokens of each, then the ids of all, without
+special tokens, little-endian. Sizes and ids are uint16 where the vocabulary has no more than
+65,536 tokens, else uint32.
 """
 
 import collections
 import contextlib
 import dataclasses
 import json
+import os
 import pathlib
+import socket
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +27,7 @@ _FORMAT = 1  # another layout of the shards, another number
 _NUM_SENTENCES = np.dtype("<u4")
 _RECORDS_AT_ONCE = 1024
 _TOKENS_PER_SEQUENCE = 125  # of 128, beside [CLS] and twice [SEP]
+_MAKE_AGAIN = "Make the corpus again: the same prepare-corpus command with --overwrite."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,19 +128,19 @@ class CorpusShards:
         path, size = self.paths[index], self.sizes[index]
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path} is missing. Make the corpus again with prepare-corpus."
+                f"{path} is missing. The same prepare-corpus command makes it again."
             )
         if path.stat().st_size != size.bytes:
             raise ValueError(
                 f"{path} has {path.stat().st_size} bytes, expected {size.bytes} as corpus.json "
-                "tells. Make the corpus again with prepare-corpus."
+                "tells. The same prepare-corpus command makes it again."
             )
         shard = _read_shard(path, self.dtype)
         found = size_of(shard, size.bytes)
         if found != size or shard.ids.max(initial=0) >= len(self.vocabulary):
             raise ValueError(
                 f"{path} does not fit corpus.json and vocab.txt: it holds {found}, expected {size} "
-                f"and ids below {len(self.vocabulary)}. Make the corpus again with prepare-corpus."
+                f"and ids below {len(self.vocabulary)}. {_MAKE_AGAIN}"
             )
         return shard
 
@@ -212,11 +216,18 @@ def write_shard(path, documents, dtype):
 
 @contextlib.contextmanager
 def written_file(path):
-    """As `atomic_file`, with an `OSError` that names the file and says that whole ones are kept."""
+    """As `atomic_file`, for several processes that may write the same file at the same time.
+
+    Each writes under a name of its own, which `tinybert_tf.atomic.leftovers` finds if it is killed.
+    An `OSError` names the file and says that whole ones are kept.
+    """
+    path = pathlib.Path(path).resolve()
+    own = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.new")
     advice = "; what is whole is kept, and the same command goes on when there is room"
     try:
-        with atomic_file(path) as temporary:
+        with atomic_file(own) as temporary:
             yield temporary
+        os.replace(own, path)
     except tf.errors.OpError as error:
         raise OSError(f"{path} cannot be written: {error.message}{advice}.") from error
     except OSError as error:
@@ -284,9 +295,7 @@ def _records(path):
             for batch in tf.data.TFRecordDataset(str(path)).batch(_RECORDS_AT_ONCE):
                 yield from batch.numpy()
         except tf.errors.DataLossError as error:
-            raise ValueError(
-                f"{path} is damaged: {error.message}. Make the corpus again with prepare-corpus."
-            ) from error
+            raise ValueError(f"{path} is damaged: {error.message}. {_MAKE_AGAIN}") from error
 
 
 def _parse(record, dtype):

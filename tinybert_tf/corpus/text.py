@@ -1,6 +1,7 @@
 """Plain text in files: cut into parts of about the same size, read paragraph by paragraph."""
 
 import bz2
+import contextlib
 import dataclasses
 import glob
 import gzip
@@ -14,6 +15,7 @@ import zlib
 DOCUMENTS = ("blank-line", "heading", "line", "file")
 
 _DECOMPRESSORS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_NOT_READ = (".zst", ".zip", ".7z", ".rar", ".lz4", ".tar", ".tgz", ".tbz2", ".txz", ".parquet")
 _LONGEST_PIECE = 2**16  # bytes of a line that are read at once
 _SAMPLE = 2**20  # bytes of text that a compressed file is judged by
 
@@ -50,7 +52,7 @@ class Span:
     @property
     def is_compressed(self):
         """Whether the file has to be decompressed, by its name."""
-        return os.path.splitext(self.path)[1] in _DECOMPRESSORS
+        return _ending(self.path) in _DECOMPRESSORS
 
     @property
     def num_bytes(self):
@@ -70,6 +72,7 @@ def find_files(patterns):
 
     Raises:
         FileNotFoundError: If a pattern matches no file.
+        ValueError: If a file is an archive, or compressed in a way that is not read.
     """
     found = {}
     for pattern in patterns:
@@ -81,6 +84,8 @@ def find_files(patterns):
                 f'{pattern}: {what}, for --input. Name files, or a glob in quotes: "texts/*.txt".'
             )
         found |= dict.fromkeys(files)
+    for path in found:
+        _check_is_read(path)
     return list(found)
 
 
@@ -96,12 +101,13 @@ def plan_parts(files, documents, part_bytes):
     Returns:
         List of tuples of `Span`: the spans of a part follow one another, as the parts do.
     """
-    parts, spans = [], []
+    parts, spans, num_bytes = [], [], 0
     for span in (span for path in files for span in _cut_file(path, documents, part_bytes)):
         spans.append(span)
-        if sum(span.num_bytes for span in spans) >= part_bytes:
+        num_bytes += span.num_bytes
+        if num_bytes >= part_bytes:
             parts.append(tuple(spans))
-            spans = []
+            spans, num_bytes = [], 0
     return [*parts, tuple(spans)] if spans else parts
 
 
@@ -150,7 +156,13 @@ def check_documents(parts, documents, on_bad_line):
 
 def count_text_bytes(part):
     """About how many bytes of text a part holds, compressed files judged by their beginning."""
-    return sum(span.num_bytes * _expansion(span) for span in part)
+    return sum(map(_text_bytes, part))
+
+
+def find_long_compressed(parts, num_bytes):
+    """The spans of compressed files that hold more than so many bytes of text, by estimate."""
+    spans = (span for part in parts for span in part if span.is_compressed)
+    return [span for span in spans if _text_bytes(span) > num_bytes]
 
 
 def split_sentences(text):
@@ -190,6 +202,20 @@ def _ends_sentence(text, end):
         return True
     before = text[max(0, end.start() - _LONGEST_ABBREVIATION) : end.start()].split()
     return not (before and _ABBREVIATION.fullmatch(before[-1].lstrip("\"'“‘«([")))
+
+
+def _ending(path):
+    return os.path.splitext(path)[1].lower()
+
+
+def _check_is_read(path):
+    end, inner = _ending(path), _ending(os.path.splitext(path)[0])
+    if end in _NOT_READ or (end in _DECOMPRESSORS and inner in _NOT_READ):
+        ends = ", ".join(_DECOMPRESSORS)
+        raise ValueError(
+            f"{path}: {end if end in _NOT_READ else inner} files are not read, expected plain text "
+            f"or text compressed as {ends}. Unpack it."
+        )
 
 
 def _cut_file(path, documents, part_bytes):
@@ -232,16 +258,25 @@ def _skip_line(file):
 
 def _pieces(span):
     """Yields each line of a span, or the pieces of one too long, with its number from 0."""
-    open_ = _DECOMPRESSORS[os.path.splitext(span.path)[1]] if span.is_compressed else open
+    with open(span.path, "rb") as file:
+        if span.is_compressed:
+            with _decompressed(file) as text:
+                yield from _cut_lines(text, None)
+        else:
+            file.seek(span.start)
+            yield from _cut_lines(file, span.end)
+
+
+@contextlib.contextmanager
+def _decompressed(file):
+    """The content of an open compressed file; a ValueError names one that is damaged."""
     try:
-        with open_(span.path, "rb") as file:
-            if not span.is_compressed:
-                file.seek(span.start)
-            yield from _cut_lines(file, None if span.is_compressed else span.end)
+        with _DECOMPRESSORS[_ending(file.name)](file) as text:
+            yield text
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         if getattr(error, "errno", None) is not None:
             raise  # of the disk
-        raise ValueError(f"{span.path}: the compressed file is damaged: {error}") from error
+        raise ValueError(f"{file.name}: the compressed file is damaged: {error}") from error
 
 
 def _cut_lines(file, end):
@@ -285,11 +320,10 @@ def _lines_before(span):
         return sum(file.read(size).count(b"\n") for size in blocks)
 
 
-def _expansion(span):
-    """Bytes of text that a byte of the file stands for."""
+def _text_bytes(span):
+    """About how many bytes of text a span holds."""
     if not span.is_compressed or not span.num_bytes:
-        return 1
-    with open(span.path, "rb") as compressed:
-        with _DECOMPRESSORS[os.path.splitext(span.path)[1]](compressed) as file:
-            num_bytes = len(file.read(_SAMPLE))
-        return num_bytes / max(1, compressed.tell())
+        return span.num_bytes
+    with open(span.path, "rb") as file, _decompressed(file) as text:
+        num_bytes = len(text.read(_SAMPLE))
+        return num_bytes * span.num_bytes / max(1, file.tell())

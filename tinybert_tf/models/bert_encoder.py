@@ -66,9 +66,7 @@ class BertEncoder(keras.Model):
         return bert_dense(self.config, width, width, **settings)
 
     def call(self, inputs, training=None):
-        mask = ops.cast(inputs["padding_mask"], self.compute_dtype)
-        mask_bias = (1 - mask) * ops.cast(MASK_BIAS, self.compute_dtype)
-        mask_bias = ops.reshape(mask_bias, (-1, 1, 1, ops.shape(mask)[1]))
+        mask_bias = self.mask_bias(inputs["padding_mask"])
         hidden = self.embeddings(inputs["token_ids"], inputs["segment_ids"], training=training)
         hidden_states, attention_logits = [hidden], []
         for layer in self.encoder_layers:
@@ -83,6 +81,12 @@ class BertEncoder(keras.Model):
         if self.pooler is not None:
             outputs["pooled_output"] = self.pooler(hidden[:, 0])
         return outputs
+
+    def mask_bias(self, padding_mask):
+        """What is added to attention logits: float tensor `(batch, 1, 1, length)`."""
+        mask = ops.cast(padding_mask, self.compute_dtype)
+        bias = (1 - mask) * ops.cast(MASK_BIAS, self.compute_dtype)
+        return ops.reshape(bias, (-1, 1, 1, ops.shape(mask)[1]))
 
     def copy_weights(self, encoder):
         """Takes over the weights of an encoder of the same shape; the pooler's if both have one."""

@@ -36,7 +36,9 @@ class EncoderLayer(keras.layers.Layer):
     Call:
         hidden: float tensor `(batch, length, hidden_dim)`.
         mask_bias: float tensor `(batch, 1, 1, length)`.
-        Returns `(hidden, attention_logits)`.
+        queries: float tensor `(batch, tokens, hidden_dim)`, the tokens of `hidden` that are
+            computed, or `None` for all.
+        Returns `(hidden, attention_logits)`, both of these tokens.
     """
 
     def __init__(self, config, **kwargs):
@@ -65,9 +67,10 @@ class EncoderLayer(keras.layers.Layer):
         norm.build((None, None, self.config.hidden_dim))
         return norm
 
-    def call(self, hidden, mask_bias, training=None):
-        context, logits = self.attention(hidden, mask_bias, training=training)
-        hidden = self.attention_norm(hidden + self.dropout(context, training=training))
+    def call(self, hidden, mask_bias, queries=None, training=None):
+        context, logits = self.attention(hidden, mask_bias, queries, training=training)
+        queries = hidden if queries is None else queries
+        hidden = self.attention_norm(queries + self.dropout(context, training=training))
         inner = self.intermediate_dense(hidden)
         outer = self.dropout(self.output_dense(inner), training=training)
         return self.output_norm(hidden + outer), logits

@@ -62,6 +62,24 @@ class BertMaskedLM(EncoderModel):
             hidden = tf.gather(hidden, inputs["masked_positions"], batch_dims=1)
         return {**outputs, "logits": self.decode(hidden)}
 
+    def predict_masked(self, inputs):
+        """The logits of some tokens, for which alone the last layer is computed; no dropout.
+
+        Args:
+            inputs: as for a call, with `masked_positions`.
+
+        Returns:
+            Float tensor `(batch, masked, vocabulary_size)`, as `logits` of a call.
+        """
+        mask_bias = self.encoder.mask_bias(inputs["padding_mask"])
+        ids = inputs["token_ids"], inputs["segment_ids"]
+        hidden = self.encoder.embeddings(*ids, training=False)
+        *layers, last = self.encoder.encoder_layers
+        for layer in layers:
+            hidden, _ = layer(hidden, mask_bias, training=False)
+        masked = tf.gather(hidden, inputs["masked_positions"], batch_dims=1)
+        return self.decode(last(hidden, mask_bias, masked, training=False)[0])
+
     def decode(self, hidden):
         """The head alone.
 

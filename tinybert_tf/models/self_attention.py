@@ -19,8 +19,10 @@ class SelfAttention(keras.layers.Layer):
         hidden: float tensor `(batch, length, hidden_dim)`.
         mask_bias: float tensor `(batch, 1, 1, length)`, added to the logits: 0 at real tokens, a
             large negative number at padding.
-        Returns `(context, attention_logits)`: float tensors `(batch, length, hidden_dim)` and
-        `(batch, num_heads, length, length)`, the second before softmax with the bias added.
+        queries: float tensor `(batch, from, hidden_dim)`, the tokens that attend to those of
+            `hidden`, or `None` for these themselves.
+        Returns `(context, attention_logits)`: float tensors `(batch, from, hidden_dim)` and
+        `(batch, num_heads, from, length)`, the second before softmax with the bias added.
     """
 
     # B batch, N heads, F from (query), T to (key), H head size
@@ -41,12 +43,13 @@ class SelfAttention(keras.layers.Layer):
         x = ops.reshape(x, (-1, ops.shape(x)[1], self.config.num_heads, self.head_size))
         return ops.transpose(x, (0, 2, 1, 3))  # B N F H
 
-    def call(self, hidden, mask_bias, training=None):
-        query = self._split_heads(self.query(hidden) / math.sqrt(self.head_size))
+    def call(self, hidden, mask_bias, queries=None, training=None):
+        queries = hidden if queries is None else queries
+        query = self._split_heads(self.query(queries) / math.sqrt(self.head_size))
         key = ops.transpose(self._split_heads(self.key(hidden)), (0, 1, 3, 2))  # B N H T
         value = self._split_heads(self.value(hidden))
         logits = ops.matmul(query, key) + mask_bias  # B N F T
         probs = self.dropout(ops.softmax(logits), training=training)
         context = ops.transpose(ops.matmul(probs, value), (0, 2, 1, 3))  # B F N H
-        context = ops.reshape(context, (-1, ops.shape(hidden)[1], self.config.hidden_dim))
+        context = ops.reshape(context, (-1, ops.shape(queries)[1], self.config.hidden_dim))
         return self.output_dense(context), logits

@@ -16,10 +16,17 @@ class CorpusTrainingSettings(TrainingSettings):
     )
     max_length: int = setting(128, "word-pieces of a sequence")
     batch_size: int = setting(256, "sequences a step")
+    masked_lm_prob: float = setting(0.0, "share of the tokens that are masked")
 
     def check(self):
         super().check()
         self.check_at_least(1, "epochs", "batch_size", "steps_per_epoch")
+        self.check_at_least(8, "max_length")
+        self.check_at_least(0, "seed")
+        if not 0 <= self.masked_lm_prob < 1:
+            raise ValueError(
+                f"--masked-lm-prob is {self.masked_lm_prob}, expected 0 or more and less than 1."
+            )
         self.read_corpus()
 
     def read_corpus(self):
@@ -28,8 +35,8 @@ class CorpusTrainingSettings(TrainingSettings):
 
         return CorpusShards(self.corpus)
 
-    def train_batches(self, model, **masking):
-        """The corpus's `CorpusBatches` for a model.
+    def train_batches(self, model, masked_lm_labels=False):
+        """The corpus's `CorpusBatches` for a model, with or without the tokens that were masked.
 
         Raises:
             ValueError: If the model has other word-pieces or takes shorter sequences.
@@ -39,8 +46,9 @@ class CorpusTrainingSettings(TrainingSettings):
         corpus = self.read_corpus()
         if model.vocabulary != corpus.vocabulary:
             raise ValueError(
-                f"{self.corpus} was prepared with other word-pieces than the model has. Prepare it "
-                "with --vocabulary naming the model's folder."
+                f"{self.corpus} was prepared with other word-pieces than the model has, or with "
+                "another choice of lower-casing. Prepare it with --vocabulary naming the model's "
+                "folder."
             )
         if self.max_length > model.config.max_sequence_length:
             raise ValueError(
@@ -54,5 +62,6 @@ class CorpusTrainingSettings(TrainingSettings):
             steps_per_epoch=self.steps_per_epoch,
             seed=self.seed,
             prefetch=self.prefetch,
-            **masking,
+            masked_lm_prob=self.masked_lm_prob,
+            masked_lm_labels=masked_lm_labels,
         )

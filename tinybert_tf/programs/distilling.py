@@ -1,11 +1,16 @@
 """What programs that teach hidden states and attention have in common."""
 
 import dataclasses
+import functools
 import pathlib
+import warnings
 
 from tinybert_tf.programs.precision import FROZEN, TRAINED, check_dtype, frozen_dtype
 from tinybert_tf.programs.settings import TrainingSettings, exists, setting
 from tinybert_tf.programs.training import is_folder
+
+# Beside a general student: the map from its hidden states to the teacher's.
+PROJECTION_FILE = "projection.safetensors"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +86,7 @@ class DistillSettings(TrainingSettings):
             **arguments: further arguments of its constructor.
 
         Returns:
-            The student, and where its projection should start (or `None`).
+            The student, and a function that starts its `Projection`, or `None`.
         """
         import tinybert_tf as tb
 
@@ -90,7 +95,61 @@ class DistillSettings(TrainingSettings):
         student = model_class(config, **arguments)
         if self.initialize == "random":
             return student, None
-        return student, tb.initialize_from_teacher_pca(student, teacher)
+        kernel, bias = tb.initialize_from_teacher_pca(student, teacher)
+        return student, lambda projection: projection.set_affine(kernel, bias)
+
+    def load_student(self):
+        """The model in the student's folder, and a function that starts its `Projection`."""
+        import tinybert_tf as tb
+
+        student = tb.load(self.student, dtype=TRAINED[self.student_dtype])
+        path = pathlib.Path(self.student) / PROJECTION_FILE
+        return student, functools.partial(restore_projection, path) if path.is_file() else None
+
+
+def save_projection(projection, folder):
+    """Writes a `Projection` beside its student, for a distillation that goes on from there.
+
+    Args:
+        projection: `Projection`.
+        folder: `pathlib.Path`, which is there.
+    """
+    from tinybert_tf.checkpoints.weight_files import write_safetensors
+
+    values = {name: variable.numpy() for name, variable in _projection_variables(projection)}
+    write_safetensors(values, folder / PROJECTION_FILE, {})
+
+
+def restore_projection(path, projection):
+    """Starts a `Projection` from what `save_projection` wrote, or warns that it does not fit.
+
+    Args:
+        path: `pathlib.Path` of the file.
+        projection: `Projection`.
+    """
+    from tinybert_tf.checkpoints.weight_files import read_safetensors
+
+    saved, variables = read_safetensors(path), _projection_variables(projection)
+    if {name: value.shape for name, value in saved.items()} != {
+        name: tuple(variable.shape) for name, variable in variables
+    }:
+        warnings.warn(
+            f"{path} is of another --projection or a teacher of another width than this one's; the "
+            "projection starts at random.",
+            stacklevel=2,
+        )
+        return
+    for name, variable in variables:
+        variable.assign(saved[name])
+
+
+def _projection_variables(projection):
+    """Pairs of name and variable; the mode is part of the name."""
+    return [
+        (f"{projection.mode}.{dense.name}.{part}", getattr(dense, part))
+        for dense in projection.dense_layers
+        for part in ("kernel", "bias")
+    ]
 
 
 def student_config(name, vocabulary=None):

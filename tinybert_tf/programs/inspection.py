@@ -63,6 +63,9 @@ def inspect_corpus(path):
     """
     from tinybert_tf.corpus.shards import describe_corpus
 
+    if not (path / "corpus.json").is_file():
+        damage = f"{path} is an unfinished corpus. The same prepare-corpus command goes on with it."
+        return {"path": str(path), "format": "corpus", "damage": damage}
     try:
         return describe_corpus(path)
     except (OSError, ValueError) as error:

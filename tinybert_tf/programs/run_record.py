@@ -135,6 +135,7 @@ class RunRecord:
             self._replaces = True
         elif old["status"] == "finished" and self.output.exists():
             self.result = old["result"]
+            self._values["started"] = old.get("started", self._values["started"])
             self._tidy()
         elif old["status"] == "running":
             self._earlier |= {name: old[name] for name in self._earlier if name in old}

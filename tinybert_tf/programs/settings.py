@@ -1,6 +1,7 @@
 """Settings of programs: frozen dataclasses whose fields become flags."""
 
 import dataclasses
+import inspect
 import pathlib
 import typing
 
@@ -44,6 +45,10 @@ class Settings:
             if path is not None and not exists(path):
                 raise FileNotFoundError(f"{path}: no such file or folder, for --{name}.")
 
+    def is_current(self):
+        """Whether what a finished run with these settings has made still stands."""
+        return True
+
     def check_at_least(self, least, *names):
         """Raises ValueError if one of these settings is there and less than `least`."""
         for name in names:
@@ -54,8 +59,8 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskSettings(Settings):
-    """Settings of programs that work on a task: its name, or files of your own."""
+class FileSettings(Settings):
+    """Settings of programs that read a task's training file, or one of your own."""
 
     task: str | None = setting(
         None,
@@ -66,49 +71,43 @@ class TaskSettings(Settings):
     train: str | None = setting(
         None, "your own training file: .tsv, .csv or, by --problem, another; also .gz"
     )
-    dev: str | None = setting(None, "your own dev file")
-    test: str | None = setting(None, "your own test file")
     text_column: str = setting("sentence", "column of your files that holds the text")
     text_pair_column: str | None = setting(None, "column that holds the second text of a pair")
-    label_column: str = setting("label", "column that holds the label")
-    labels: tuple[str, ...] = setting(
-        (), "names of the classes; those in your first file, of tags in all files, if unset"
-    )
-    label_separator: str = setting(",", "what stands between several labels of a text")
     problem: str = setting(
         "classification",
         "of your files: classification, multilabel, regression, spans (SQuAD's JSON) or tagging "
         "(a word and its tag a line)",
     )
     on_bad_line: str = setting("error", "what to do about a bad line of a file: error or skip")
-    max_length: int | None = setting(
-        None, "most word-pieces of an example; the task's own if unset"
-    )
 
     def check(self):
         super().check()
-        if self.task or not (self.train or self.dev or self.test):
+        if self.task or not any(getattr(self, name, None) for name in ("train", "dev", "test")):
             self.load_task()
 
     def load_task(self):
         """The `Task` that the settings name."""
         from tinybert_tf import data
 
-        return data.task(
-            self.task,
-            self.data_dir,
-            train=self.train,
-            dev=self.dev,
-            test=self.test,
-            text_column=self.text_column,
-            text_pair_column=self.text_pair_column,
-            label_column=self.label_column,
-            labels=self.labels,
-            problem=self.problem,
-            max_length=self.max_length,
-            label_separator=self.label_separator,
-            on_bad_line=self.on_bad_line,
-        )
+        names = inspect.signature(data.task).parameters
+        given = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return data.task(self.task, **given)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskSettings(FileSettings):
+    """Settings of programs that work on a task: its name, or files of your own."""
+
+    dev: str | None = setting(None, "your own dev file")
+    test: str | None = setting(None, "your own test file")
+    label_column: str = setting("label", "column that holds the label")
+    labels: tuple[str, ...] = setting(
+        (), "names of the classes; those in your first file, of tags in all files, if unset"
+    )
+    label_separator: str = setting(",", "what stands between several labels of a text")
+    max_length: int | None = setting(
+        None, "most word-pieces of an example; the task's own if unset"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
