@@ -26,7 +26,7 @@ def build_model(checkpoint, dtype=None):
     source, values, tensors = checkpoint.source, checkpoint.values, checkpoint.tensors
     config = hugging_face.read_config(values, source)
     _check_sizes(config, tensors, checkpoint.weights_source)
-    model_class = hugging_face.read_class(values, tensors)
+    model_class = hugging_face.read_class(values, tensors, source)
     _check_head(model_class, tensors, checkpoint.weights_source)
     if not any(name.startswith("pooler.") for name in tensors):
         config = dataclasses.replace(config, pooler="none")

@@ -144,12 +144,13 @@ def _has_masked_lm(tensors):
     return False
 
 
-def read_class(values, tensors):
+def read_class(values, tensors, source):
     """The class of the model that a checkpoint holds.
 
     Args:
         values: dict, the parsed config.json.
         tensors: dict of bare name to array.
+        source: str, the file's name for messages.
 
     Returns:
         The class whose head `architectures` names; where it names none of them, the one whose
@@ -169,8 +170,8 @@ def read_class(values, tensors):
         if f"{dense}.weight" in tensors:
             if unknown:
                 raise ValueError(
-                    f"A model of the kind {unknown[0]} has a head that is not known here; known: "
-                    f"{', '.join(ending for ending, _ in _HEADS.values())}."
+                    f"{source}: a model of the kind {unknown[0]} has a head not known here; "
+                    f"known: {', '.join(ending for ending, _ in _HEADS.values())}."
                 )
             return model_class
     return BertMaskedLM if not unknown and _has_masked_lm(tensors) else BertEncoder
