@@ -221,7 +221,7 @@ def general_table(record):
     """What general distillation leaves of the first losses, and how fast it goes."""
     result = record["result"]
     first, last = result["epochs"][0], result["epochs"][-1]
-    rows = [["loss", "mean of the first pass", "of the last pass", "left of the first steps'"]]
+    rows = [["loss", "mean of the first pass", "of the last pass", "left at the end"]]
     for name, left in result["losses_left"].items():
         values = (f"{epoch[name]:.3f}" for epoch in (first, last))
         rows.append([name.removesuffix("_loss"), *values, f"{100 * left:.0f} %"])
