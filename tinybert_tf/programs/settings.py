@@ -1,5 +1,6 @@
 """Settings of programs: frozen dataclasses whose fields become flags."""
 
+import contextlib
 import dataclasses
 import inspect
 import pathlib
@@ -145,6 +146,8 @@ class TrainingSettings(Settings):
         """The `tf.distribute.Strategy` that the settings name."""
         from tinybert_tf.programs.strategies import make_strategy
 
+        if self.deterministic and self.strategy == "one":
+            _keep_order()
         return make_strategy(self.strategy)
 
     def begin(self):
@@ -178,6 +181,14 @@ class TrainingSettings(Settings):
             clip_norm=self.clip_norm,
             compat=self.compat,
         )
+
+
+def _keep_order():
+    """Lets operations start one at a time: side by side they add up gradients in any order."""
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # it has computed before: a process may choose once
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
