@@ -11,6 +11,7 @@ LEVELS = {
     "atomic": 0,
     "version": 0,
     "short_errors": 0,
+    "suggestions": 0,
     "edge": 1,
     "models": 1,
     "losses": 1,

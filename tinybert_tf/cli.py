@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import difflib
 import importlib
 import json
 import logging
@@ -124,8 +123,9 @@ def _run(arguments):
         print(__version__)
         return DONE
     if arguments[0] not in COMMANDS:
-        near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
-        hint = f' Did you mean "{near[0]}"?' if near else ""
+        from tinybert_tf.suggestions import did_you_mean
+
+        hint = did_you_mean(arguments[0], COMMANDS)
         return _complain(f'Unknown command "{arguments[0]}".{hint}\n\n{_overview()}', WRONG_USAGE)
     command = arguments[0]
     program = importlib.import_module(COMMANDS[command][0])

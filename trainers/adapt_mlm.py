@@ -47,11 +47,12 @@ def run(settings):
     with strategy.scope():
         model = make_model(settings)
         batches = settings.train_batches(model, masked_lm_labels=True)
+        steps = settings.epochs * batches.steps_per_epoch
         record.start()
         distiller = tb.Distiller(None, model)
         distiller.compile(
             tb.distillation.MaskedLMObjective(),
-            settings.optimizer(settings.learning_rate, settings.epochs * batches.steps_per_epoch),
+            settings.optimizer(settings.learning_rate, steps),
             **settings.compile_options(),
         )
     logs = train_stage(
@@ -65,7 +66,7 @@ def run(settings):
     )
     if record.writes:
         tb.save(model, record.output / "best")
-    return record.finish_model({"steps": settings.epochs * batches.steps_per_epoch, "epochs": logs})
+    return record.finish_model({"steps": steps, "epochs": logs})
 
 
 def make_model(settings):

@@ -18,7 +18,7 @@ import typing
 from tinybert_tf.atomic import atomic_file
 from tinybert_tf.programs.precision import FROZEN, check_dtype
 from tinybert_tf.programs.run_record import RunRecord
-from tinybert_tf.programs.settings import FileSettings, exists, setting
+from tinybert_tf.programs.settings import FileSettings, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,11 +58,6 @@ class AugmentSettings(FileSettings):
         problem = self.load_task().problem if self.task else self.problem
         if problem == "tagging":
             raise ValueError("Tagging has no texts to vary: a tag belongs to its word.")
-        for name in ("masked_lm", "glove", "stop_words"):
-            path = getattr(self, name)
-            if path is not None and not exists(path):
-                flag = name.replace("_", "-")
-                raise FileNotFoundError(f"{path}: no such file or folder, for --{flag}.")
         self.check_at_least(1, "candidates_per_word", "variants")
         self.check_at_least(0, "seed")
         if not 0 <= self.probability <= 1:
@@ -171,19 +166,21 @@ def find_candidates(settings, texts, record):
     """
     import tinybert_tf as tb
     from tinybert_tf.augmentation import GloveVectors, make_candidates, read_stop_words
+    from tinybert_tf.callbacks.progress import counting
     from tinybert_tf.programs.precision import frozen_dtype
 
     masked_lm = tb.load(settings.masked_lm, dtype=frozen_dtype(settings.dtype))
     glove = settings.glove and GloveVectors.from_file(settings.glove)
     stop_words = read_stop_words(settings.stop_words)
     record.start()
-    start, numbers = time.monotonic(), []
+    start, shown = time.monotonic(), {}
     with contextlib.ExitStack() as stack:
-        show = progress_bar(stack)
 
         def on_progress(done, count):
-            numbers.append(done)
-            show(done, count)
+            if not shown:
+                bar = stack.enter_context(counting("candidates", count))
+                shown.update(first=done, bar=bar)
+            shown["bar"](done)
 
         candidates = make_candidates(
             texts,
@@ -198,23 +195,7 @@ def find_candidates(settings, texts, record):
             on_progress=on_progress,
         )
     speed = len(candidates.texts) / (time.monotonic() - start)
-    return candidates, speed if numbers[:1] == [1] else None
-
-
-def progress_bar(stack):
-    """Function that shows how much is done, from its first call until the stack is left."""
-    from tinybert_tf.callbacks import Progress
-
-    bars = []
-
-    def show(done, count):
-        if not bars:
-            bars.append(stack.enter_context(Progress("candidates", 1, count)))
-            bars[0].on_train_begin()
-            bars[0].on_epoch_begin(0)
-        bars[0].on_train_batch_end(done - 1, {})
-
-    return show
+    return candidates, speed if shown.get("first") == 1 else None
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ and of the TensorFlow Model Garden; of the last two also a checkpoint's prefix.
 """
 
 import dataclasses
-import difflib
 
 from tinybert_tf.programs.run_record import RunRecord
 from tinybert_tf.programs.settings import Settings, setting
@@ -30,8 +29,9 @@ class ConvertCheckpointSettings(Settings):
     def check(self):
         super().check()
         if self.format not in FORMATS:
-            nearest = difflib.get_close_matches(self.format, FORMATS, n=1)
-            advice = f' Did you mean "{nearest[0]}"?' if nearest else ""
+            from tinybert_tf.suggestions import did_you_mean
+
+            advice = did_you_mean(self.format, FORMATS)
             raise ValueError(
                 f'Unknown --format "{self.format}".{advice} Formats: {", ".join(FORMATS)}.'
             )

@@ -42,17 +42,19 @@ def run(settings):
         return record.result
 
     import tinybert_tf as tb
+    from tinybert_tf.callbacks.loss_curve import read_curve
 
     strategy = settings.begin()
     with strategy.scope():
         teacher = encoder_of(settings.load_teacher())
         student, projection_start = make_student(settings, teacher)
         batches = settings.train_batches(student)
+        steps = settings.epochs * batches.steps_per_epoch
         record.start()
         distiller = tb.Distiller(teacher, student)
         distiller.compile(
             settings.intermediate_objective(),
-            settings.optimizer(settings.learning_rate, settings.epochs * batches.steps_per_epoch),
+            settings.optimizer(settings.learning_rate, steps),
             **settings.compile_options(),
         )
         distiller.prepare(batches)
@@ -71,16 +73,17 @@ def run(settings):
             tb.callbacks.LossCurve(curve, settings.curve_steps, writes=record.writes),
         ],
     )
+    stretches = read_curve(curve)
     if record.writes:
-        draw(curve, record.output / "losses.svg")
+        draw(stretches, record.output / "losses.svg")
         tb.save(student, record.output / "best")
         save_projection(distiller.projection, record.output / "best")
     return record.finish_model(
         {
-            "steps": settings.epochs * batches.steps_per_epoch,
-            "sequences": settings.epochs * batches.steps_per_epoch * settings.batch_size,
+            "steps": steps,
+            "sequences": steps * settings.batch_size,
             "teacher_dtype": teacher.dtype_policy.name,
-            "losses_left": losses_left(curve),
+            "losses_left": losses_left(stretches),
             "losses_left_when_healthy": HEALTHY,
             "epochs": logs,
         }
@@ -102,29 +105,25 @@ def make_student(settings, teacher):
     return encoder_of(student), projection_start
 
 
-def losses_left(path):
+def losses_left(stretches):
     """What is left of each loss: the last stretch of the curve over the first.
 
     Returns:
         Dict of loss name to float; empty where the curve has one stretch only.
     """
-    from tinybert_tf.callbacks.loss_curve import read_curve
-
-    rows = read_curve(path)
-    if len(rows) < 2:
+    if len(stretches) < 2:
         return {}
-    first, last = rows[0], rows[-1]
+    first, last = stretches[0], stretches[-1]
     return {name: last[name] / first[name] for name in first if name.endswith("_loss")}
 
 
-def draw(path, figure):
+def draw(stretches, path):
     """Draws a curve as an SVG file."""
     from tinybert_tf.atomic import atomic_file
-    from tinybert_tf.callbacks.loss_curve import read_curve
     from tinybert_tf.report.figures import training_curve
 
-    svg = training_curve(read_curve(path), HEALTHY)
-    with atomic_file(figure) as temporary:
+    svg = training_curve(stretches, HEALTHY)
+    with atomic_file(path) as temporary:
         temporary.write_text(svg, encoding="utf-8")
 
 

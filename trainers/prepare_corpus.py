@@ -10,7 +10,6 @@ command, which makes shards again that are missing too, and refuses text that ha
 """
 
 import dataclasses
-import difflib
 import os
 import pathlib
 import shutil
@@ -63,7 +62,7 @@ class PrepareCorpusSettings(Settings):
         _check_choice("--documents", self.documents, DOCUMENTS)
         _check_choice("--sentences", self.sentences, SENTENCES)
         _check_choice("--on-bad-line", self.on_bad_line, ("error", "skip"))
-        self.check_at_least(1, "shard_bytes", *(["workers"] if self.workers is not None else []))
+        self.check_at_least(1, "shard_bytes", "workers")
         self._check_output_is_elsewhere(find_files(self.input))
         self._check_runner()
 
@@ -196,7 +195,7 @@ def check_space(output, num_bytes):
 def make(settings, maker, numbered_parts):
     """Makes shards, by processes with a progress bar or by Beam."""
     from tinybert_tf.atomic import remove
-    from tinybert_tf.callbacks import Progress
+    from tinybert_tf.callbacks.progress import counting
     from tinybert_tf.corpus.beam_pipeline import make_shards_with_beam
     from tinybert_tf.corpus.preparation import make_shards
 
@@ -207,14 +206,10 @@ def make(settings, maker, numbered_parts):
         make_shards_with_beam(maker, numbered_parts, settings.runner, settings.beam_options)
         return
     start, tokens = time.monotonic(), 0
-    with Progress("preparing", 1, len(numbered_parts)) as progress:
-        progress.on_train_begin()
-        progress.on_epoch_begin(0)
-        for step, note in enumerate(make_shards(maker, numbered_parts, settings.workers)):
+    with counting("preparing", len(numbered_parts)) as show:
+        for done, note in enumerate(make_shards(maker, numbered_parts, settings.workers), 1):
             tokens += note["tokens"]
-            logs = {"tokens_per_second": tokens / (time.monotonic() - start)}
-            progress.on_train_batch_end(step, logs)
-        progress.on_epoch_end(0, logs)
+            show(done, {"tokens_per_second": tokens / (time.monotonic() - start)})
 
 
 def summary(notes):
@@ -256,8 +251,9 @@ def _check_is_of_this_text(maker, numbered_parts):
 
 def _check_choice(flag, value, choices):
     if value not in choices:
-        nearest = difflib.get_close_matches(value, choices, n=1)
-        advice = f' Did you mean "{nearest[0]}"?' if nearest else ""
+        from tinybert_tf.suggestions import did_you_mean
+
+        advice = did_you_mean(value, choices)
         raise ValueError(f'Unknown {flag} "{value}".{advice} Choices: {", ".join(choices)}.')
 
 

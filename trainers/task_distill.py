@@ -128,21 +128,18 @@ def run(settings):
         teacher = load_teacher(settings)
         student, projection_start = make_student(settings, teacher, task)
         shortest = min(task.max_length, teacher.config.max_sequence_length)
-        batches = settings.train_batches(task, student, max_length=shortest)
-        augmented = augmented_batches(settings, task, student, max_length=shortest) or batches
-        if task.problem not in ("regression", "spans"):
-            batches = augmented
+        first, second = stage_batches(settings, task, student, max_length=shortest)
         distiller = tb.Distiller(teacher, student)
         teacher_dev = measure_teacher(settings, teacher, task)
         record.start()
-        intermediate = run_intermediate(settings, record, distiller, augmented, projection_start)
-        prediction, best = run_prediction(settings, record, distiller, batches, task)
+        intermediate = run_intermediate(settings, record, distiller, first, projection_start)
+        prediction, best = run_prediction(settings, record, distiller, second, task)
     return record.finish_model(
         {
             "dev": best.metrics,
-            "steps": len(intermediate) * augmented.steps_per_epoch
-            + len(prediction) * batches.steps_per_epoch,
-            "rows": augmented.num_examples,
+            "steps": len(intermediate) * first.steps_per_epoch
+            + len(prediction) * second.steps_per_epoch,
+            "rows": first.num_examples,
             "teacher_dev": teacher_dev,
             "teacher_dtype": teacher.dtype_policy.name,
             "intermediate_epochs": intermediate,
@@ -151,11 +148,21 @@ def run(settings):
     )
 
 
+def stage_batches(settings, task, model, **limits):
+    """The batches of the intermediate and of the prediction stage."""
+    if settings.augment is None:
+        batches = settings.train_batches(task, model, **limits)
+        return batches, batches
+    augmented = augmented_batches(settings, task, model, **limits)
+    if task.problem in ("regression", "spans"):
+        return augmented, settings.train_batches(task, model, **limits)
+    return augmented, augmented
+
+
 def augmented_batches(settings, task, model, **limits):
-    """The batches of the training examples and their variants, or `None` if there shall be none."""
+    """The batches of the training examples and their variants."""
     if settings.augment != ON_THE_FLY:
-        task = settings.augment and task.with_train_file(settings.augment)
-        return task and settings.train_batches(task, model, **limits)
+        return settings.train_batches(task.with_train_file(settings.augment), model, **limits)
 
     from tinybert_tf.augmentation import AugmentedRows, Candidates
 

@@ -17,6 +17,7 @@ from tinybert_tf.augmentation.masked_lm_candidates import (
     compute_top_tokens,
     is_word,
 )
+from tinybert_tf.augmentation.packed_strings import pack_strings, unpack_strings
 from tinybert_tf.augmentation.text_words import find_words, read_stop_words, stands_alone
 from tinybert_tf.checkpoints.weight_files import read_safetensors, write_safetensors
 from tinybert_tf.short_errors import shortened
@@ -86,7 +87,7 @@ class Candidates:
             if isinstance(value, np.ndarray):
                 tensors[name] = value
             else:
-                tensors |= _packed(name, [value] if name == "key" else value)
+                tensors |= pack_strings(name, [value] if name == "key" else value)
         _write(path, tensors)
 
     @classmethod
@@ -99,7 +100,7 @@ class Candidates:
         """
         tensors = _read(path)
         try:
-            columns = {name: _unpacked(name, tensors) for name in ("texts", "strings", "key")}
+            columns = {name: unpack_strings(name, tensors) for name in ("texts", "strings", "key")}
             columns["key"] = "".join(columns["key"])
             arrays = {name: tensors[name] for name in _names() if name not in columns}
             made = cls(**columns, **arrays)
@@ -218,7 +219,7 @@ class _TopTokens:
             self._continue(_read(path), overwrite)
 
     def _continue(self, tensors, overwrite):
-        found = _unpacked("key", tensors) if "key" in tensors else []
+        found = unpack_strings("key", tensors) if "key" in tensors else []
         if _is_of_key(self._path, found, [self._key], overwrite):
             self.tokens, self._done = tensors["tokens"].copy(), int(tensors["done"][0])
 
@@ -234,7 +235,7 @@ class _TopTokens:
 
     def _save(self):
         done = np.array([self._done])
-        _write(self._path, {"tokens": self.tokens, "done": done} | _packed("key", [self._key]))
+        _write(self._path, {"tokens": self.tokens, "done": done} | pack_strings("key", [self._key]))
 
 
 class _Options:
@@ -374,23 +375,6 @@ def _are_splits(splits, count, end):
         and splits[-1] == end
         and (np.diff(splits) >= 0).all()
     )
-
-
-def _packed(name, strings):
-    """Strings as bytes one after another and where each ends."""
-    encoded = [string.encode("utf-8", "surrogatepass") for string in strings]
-    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)[1:]
-    return {name: np.frombuffer(b"".join(encoded), np.uint8), f"{name}_ends": ends}
-
-
-def _unpacked(name, tensors):
-    content, ends = tensors[name].tobytes(), tensors[f"{name}_ends"].tolist()
-    if sorted([0, *ends, len(content)]) != [0, *ends, len(content)]:
-        raise ValueError(f"the ends of its {name} do not increase")
-    return [
-        content[start:end].decode("utf-8", "surrogatepass")
-        for start, end in zip([0, *ends], ends, strict=False)
-    ]
 
 
 def _write(path, tensors):

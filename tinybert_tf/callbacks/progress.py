@@ -1,5 +1,6 @@
 """A progress bar on standard error."""
 
+import contextlib
 import sys
 import time
 
@@ -80,6 +81,29 @@ class Progress(keras.callbacks.Callback):
 
     def __exit__(self, *error):
         self._bar.stop()
+
+
+@contextlib.contextmanager
+def counting(title, count):
+    """Shows how much is done of some work that is no training.
+
+    Args:
+        title: str, what is being done.
+        count: int, how much of it there is.
+
+    Yields:
+        Function of an int, how much is done, and a dict of figures to show beside it.
+    """
+    with Progress(title, 1, count) as progress:
+        progress.on_train_begin()
+        progress.on_epoch_begin(0)
+
+        def show(done, logs=None):
+            progress.on_train_batch_end(done - 1, logs or {})
+            if logs and done == count:
+                progress.on_epoch_end(0, logs)
+
+        yield show
 
 
 def _in_words(logs):

@@ -1,7 +1,6 @@
 """Tasks by name, or made of your own files, and their batches for a model."""
 
 import dataclasses
-import difflib
 import functools
 import math
 import pathlib
@@ -19,6 +18,7 @@ from tinybert_tf.data.text_files import check_on_bad_line, column_names, read_ex
 from tinybert_tf.data.text_rows import TextRows
 from tinybert_tf.metrics import is_entity_tag
 from tinybert_tf.models.label_names import match_labels
+from tinybert_tf.suggestions import did_you_mean
 
 SPLITS = ("train", "dev", "test")
 # Problem: the metrics of your own files, the one to choose by first.
@@ -329,8 +329,7 @@ def _own_labels(problem, files, reader):
 
 def _named_task(name, data_dir, on_bad_line):
     if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=1)
-        hint = f' Did you mean "{near[0]}"?' if near else ""
+        hint = did_you_mean(name, TASKS)
         raise ValueError(f'Unknown task "{name}".{hint} Tasks: {", ".join(sorted(TASKS))}.')
     source = TASKS[name]
     if data_dir is None and source.bundled:

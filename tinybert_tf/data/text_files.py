@@ -1,7 +1,6 @@
 """Reads examples from tab- or comma-separated files; every error says in which file and line."""
 
 import csv
-import difflib
 import gzip
 import io
 import pathlib
@@ -10,6 +9,7 @@ import zlib
 
 from tinybert_tf.data.examples import Examples
 from tinybert_tf.short_errors import short_errors, shortened
+from tinybert_tf.suggestions import did_you_mean
 
 _KINDS = (".tsv", ".txt", ".csv")
 ON_BAD_LINE = ("error", "skip")
@@ -190,6 +190,5 @@ def _decompressed(content):
 def _position(path, header, column):
     if column in header:
         return header.index(column)
-    near = difflib.get_close_matches(column, header[:_MOST_COMPARED], n=1)
-    hint = f' Did you mean "{near[0]}"?' if near else ""
+    hint = did_you_mean(column, header[:_MOST_COMPARED])
     raise ValueError(f'{path} has no column "{column}".{hint} Columns: {", ".join(header)}.')

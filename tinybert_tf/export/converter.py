@@ -1,6 +1,5 @@
 """From a classifier to a .tflite file that carries its labels and vocabulary."""
 
-import difflib
 import zipfile
 
 import tensorflow as tf
@@ -10,6 +9,7 @@ from tinybert_tf.atomic import atomic_file
 from tinybert_tf.edge.interpreter import INPUT_NAMES
 from tinybert_tf.models import BertClassifier
 from tinybert_tf.models.served_outputs import SERVED_OUTPUTS, served_files
+from tinybert_tf.suggestions import did_you_mean
 
 # Recipe -> what it is good for, and the converter's settings.
 RECIPES = {
@@ -66,8 +66,7 @@ def to_tflite(model, path, recipe="dynamic_wi8_afp32"):
 def check_recipe(recipe):
     """Raises ValueError if there is no such recipe."""
     if recipe not in RECIPES:
-        nearest = difflib.get_close_matches(recipe, RECIPES, n=1)
-        advice = f' Did you mean "{nearest[0]}"?' if nearest else ""
+        advice = did_you_mean(recipe, RECIPES)
         raise ValueError(f'Unknown recipe "{recipe}".{advice} Recipes: {", ".join(RECIPES)}.')
 
 

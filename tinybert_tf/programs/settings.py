@@ -9,6 +9,7 @@ import typing
 REQUIRED = dataclasses.MISSING
 # Settings that name a file or folder to read; `teacher` and `student` may be a preset instead.
 _READ = ("model", "tflite", "against", "input", "vocabulary", "train", "dev", "test")
+_READ += ("masked_lm", "glove", "stop_words")
 
 
 def setting(default=REQUIRED, help="", compared=True):
@@ -44,7 +45,8 @@ class Settings:
         for name in _READ:
             path = getattr(self, name, None)
             if path is not None and not exists(path):
-                raise FileNotFoundError(f"{path}: no such file or folder, for --{name}.")
+                flag = f"--{name.replace('_', '-')}"
+                raise FileNotFoundError(f"{path}: no such file or folder, for {flag}.")
 
     def is_current(self):
         """Whether what a finished run with these settings has made still stands."""

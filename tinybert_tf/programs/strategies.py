@@ -1,7 +1,6 @@
 """On which devices a program trains: one, all of this machine, several machines, or TPUs."""
 
 import contextlib
-import difflib
 import functools
 import json
 import os
@@ -40,8 +39,9 @@ def make_strategy(name):
         ImportError: If under Kubernetes the package `kubernetes` is missing.
     """
     if name not in STRATEGIES:
-        near = difflib.get_close_matches(name, STRATEGIES, n=1)
-        hint = f' Did you mean "{near[0]}"?' if near else ""
+        from tinybert_tf.suggestions import did_you_mean
+
+        hint = did_you_mean(name, STRATEGIES)
         raise ValueError(f'Unknown strategy "{name}".{hint} Strategies: {", ".join(STRATEGIES)}.')
     return STRATEGIES[name]()
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import difflib
 import signal
 import threading
 
@@ -128,7 +127,7 @@ def cache_teacher(settings, record, teacher, batches, outputs, limit_bytes=None)
     Raises:
         ValueError: If they would take more.
     """
-    from tinybert_tf.callbacks import Progress
+    from tinybert_tf.callbacks.progress import counting
     from tinybert_tf.distillation import TeacherCache
 
     folder = settings.teacher_cache or record.output / "state" / "teacher"
@@ -140,11 +139,8 @@ def cache_teacher(settings, record, teacher, batches, outputs, limit_bytes=None)
             "Raise it, or leave it out: then the teacher runs in every epoch."
         )
     if record.writes:
-        progress = Progress("teacher, examples", 1, batches.num_examples)
-        with progress:
-            progress.on_train_begin()
-            progress.on_epoch_begin(0)
-            cache.fill(lambda done, _: progress.on_train_batch_end(done - 1, {}))
+        with counting("teacher, examples", batches.num_examples) as show:
+            cache.fill(lambda done, _: show(done))
     wait_for_all(settings.make_strategy())
     return batches.with_teacher(cache)
 
@@ -156,10 +152,10 @@ def is_folder(name):
         FileNotFoundError: If it is neither.
     """
     from tinybert_tf.models import PRESETS
+    from tinybert_tf.suggestions import did_you_mean
 
     if name not in PRESETS and not exists(name):
-        near = difflib.get_close_matches(name, PRESETS, n=1)
-        hint = f' Did you mean "{near[0]}"?' if near else ""
+        hint = did_you_mean(name, PRESETS)
         raise FileNotFoundError(
             f"{name}: neither a folder nor a preset.{hint} Presets: {', '.join(PRESETS)}."
         )
