@@ -68,6 +68,8 @@ def test_no_weights(tmp_path):
         "x\\a",
         "C:a",
         "a\0",
+        "a" * 256,
+        "é" * 128,
         3,
         None,
     ],

@@ -8,6 +8,7 @@ from tinybert_tf.checkpoints.json_file import read_json
 from tinybert_tf.checkpoints.pytorch_file import read_pytorch_file
 
 INDEX_SUFFIX = ".index.json"
+_LONGEST = 255  # bytes of a file's name, on common file systems
 
 
 def find_weights(folder):
@@ -63,7 +64,8 @@ def _shards(path):
     shards = {}
     for name, shard in weight_map.items():
         # A name with a folder in it, ".." among them, would lead out of the model's own folder.
-        if not isinstance(shard, str) or shard in ("", ".", "..") or set(shard) & set("/\\:\0"):
+        is_name = isinstance(shard, str) and 0 < len(shard.encode("utf-8", "replace")) <= _LONGEST
+        if not is_name or shard in (".", "..") or set(shard) & set("/\\:\0"):
             raise ValueError(
                 f"{path}: `weight_map` sends {name} to {shard!r}, expected the name of a file in "
                 "the same folder."
