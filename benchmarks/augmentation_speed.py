@@ -6,9 +6,11 @@
 
 The released program asks for one word a call and computes the logits of every token of both
 sentences. Each further way changes one thing: last layer and logits of the masked word alone; many
-words a call; bfloat16. All these ask the same model, in a compiled forward pass, for the same words
-of the same sentences, in turns. The last row is not measured: it is the one before, times the
-number of sentences in the file for each distinct one, since each distinct one is asked for once.
+words a call; bfloat16. All these ask the same model, in a compiled forward pass, in turns, for the
+words of sentences that stand evenly through the file: those that take many a call of more of them,
+for a call takes words of sentences of about the same length. The last row is not measured: it is
+the one before, times the number of sentences in the file for each distinct one, since each distinct
+one is asked for once.
 """
 
 import argparse
@@ -25,6 +27,8 @@ from tinybert_tf.augmentation.masked_lm_candidates import MaskedWords, compute_t
 from tinybert_tf.augmentation.text_words import find_words, read_stop_words
 
 COUNT = 15
+# Sentences that many words a call are measured on, for each one that one word a call is.
+MORE_TEXTS = 20
 
 
 def one_word(masked_lm, texts, all_logits=False):
@@ -99,34 +103,41 @@ def measure(settings):
     """One record for each way, of the texts that the settings name."""
     everything = read_texts(settings.train, settings.text_columns)
     distinct = list(dict.fromkeys(everything))
-    texts = distinct[:: max(1, len(distinct) // settings.num_texts)][: settings.num_texts]
     models = {dtype: tb.load(settings.masked_lm, dtype=dtype) for dtype in ("float32", "bfloat16")}
-    runs = {way: make(models[dtype], texts) for way, (dtype, make) in WAYS.items()}
+    runs, texts = {}, {}
+    for way, (dtype, make) in WAYS.items():
+        more = MORE_TEXTS if make is many_words else 1
+        texts[way] = evenly(distinct, settings.num_texts * more)
+        runs[way] = make(models[dtype], texts[way])
     num_words = {way: run() for way, run in runs.items()}  # which compiles
-    seconds = {way: [] for way in runs}
+    speeds = {way: [] for way in runs}  # words a second
     for _ in range(settings.rounds):
         for way, run in runs.items():
             start = time.perf_counter()
-            run()
-            seconds[way].append(time.perf_counter() - start)
-    first, *_ = seconds.values()
-    for way, taken in seconds.items():
-        ratios = [one / other for one, other in zip(first, taken, strict=True)]
-        yield record(settings, way, len(texts), num_words[way], taken, statistics.median(ratios))
+            speeds[way].append(run() / (time.perf_counter() - start))
+    first, *_ = speeds.values()
+    for way, found in speeds.items():
+        times = statistics.median(new / old for new, old in zip(found, first, strict=True))
+        words = num_words[way] / len(texts[way])
+        counts = {"num_texts": len(texts[way]), "num_words": num_words[way]}
+        yield record(settings, way, counts, statistics.median(found) / words, times)
     repeats = len(everything) / len(distinct)
-    times = statistics.median(ratios) * repeats
-    taken = [second / repeats for second in taken]
-    yield record(settings, ONCE, len(texts), num_words[way], taken, times)
+    speed = statistics.median(found) / words * repeats
+    yield record(settings, ONCE, counts, speed, times * repeats)
 
 
-def record(settings, way, num_texts, num_words, seconds, times):
+def evenly(texts, count):
+    """So many of the texts, evenly through the list."""
+    return texts[:: max(1, len(texts) // count)][:count]
+
+
+def record(settings, way, counts, sentences_per_second, times):
     """The figures of one way."""
     return environment.describe() | {
         "train": "/".join(pathlib.PurePath(settings.train).parts[-2:]),
         "way": way,
-        "num_texts": num_texts,
-        "num_words": num_words,
-        "sentences_per_second": num_texts / statistics.median(seconds),
+        **counts,
+        "sentences_per_second": sentences_per_second,
         "times_released": times,
     }
 

@@ -89,7 +89,7 @@ STARTS = {
     "teacher_pca_start": "teacher's principal components",
     "general_start": "general student",
 }
-AUGMENTATION = {"plain": "as it is", "augmented": "augmented"}
+AUGMENTATION = {"general_start": "as they are", "augmented": "augmented"}
 
 
 def collect_lines(path):
@@ -272,9 +272,8 @@ def augmentation_speed_table(records):
     for record in records:
         speed = f"{record['sentences_per_second']:.2f}"
         rows.append([record["way"], speed, f"{record['times_released']:.1f}x"])
-    first = records[0]
-    text = f"{first['num_words']} words of {first['num_texts']} sentences of {first['train']}. "
-    return table(rows) + measured(first, text)
+    counts = distinct(record["num_texts"] for record in records)
+    return table(rows) + measured(records[0], f"{counts} sentences of {records[0]['train']}. ")
 
 
 def mean_cell(values):

@@ -36,21 +36,21 @@ class Budget:
     steps_per_epoch: int | None = None
 
 
-# A kind of run: (its tasks, its flags). What stands in braces are this program's settings.
-STARTS = {
-    "mrpc": Budget(2, 2),
-    "rte": Budget(2, 2),
-    "stsb": Budget(2, 1),
-    "sst2": Budget(1, 1, 400),
+BUDGETS = {
+    "mrpc": Budget(2, 1, 121),
+    "rte": Budget(1, 1),
+    "stsb": Budget(1, 1),
+    "sst2": Budget(1, 1, 250),
+    "cola": Budget(2, 1, 275),
 }
-AUGMENTATION = {"mrpc": Budget(4, 2, 121), "cola": Budget(3, 1, 275)}
+STARTS, AUGMENTATION = ("mrpc", "rte", "stsb", "sst2"), ("mrpc", "cola")
 GENERAL = ("--student", "{general}")
 DRAWN = ("--augment", "on-the-fly", "--candidates", "{candidates}/{task}.candidates")
+# A kind of run: its tasks, its flags. What stands in braces are this program's settings.
 KINDS = {
     "random_start": (STARTS, ("--initialize", "random")),
     "teacher_pca_start": (STARTS, ()),
-    "general_start": (STARTS, GENERAL),
-    "plain": (AUGMENTATION, GENERAL),
+    "general_start": (tuple(BUDGETS), GENERAL),
     "augmented": (AUGMENTATION, (*GENERAL, *DRAWN)),
 }
 
@@ -63,15 +63,16 @@ def commands(settings, seed):
         seed: int.
     """
     for kind, (tasks, flags) in KINDS.items():
-        for task, budget in tasks.items():
+        for task in tasks:
             if kind in settings.kinds and task in settings.tasks:
                 places = vars(settings) | {"task": task}
                 filled = [flag.format(**places) for flag in flags]
-                yield distillation(settings, task, budget, kind, seed) + filled
+                yield distillation(settings, task, kind, seed) + filled
 
 
-def distillation(settings, task, budget, kind, seed):
+def distillation(settings, task, kind, seed):
     """One task-distill, a list of str."""
+    budget = BUDGETS[task]
     command = ["task-distill", "--task", task, "--data-dir", str(settings.data_dir)]
     command += ["--teacher", str(settings.teachers / task / "teacher"), "--allow-weak-teacher"]
     command += ["--intermediate-epochs", str(budget.intermediate_epochs)]
@@ -92,8 +93,7 @@ def main():
     parser.add_argument("--general", type=pathlib.Path, required=True, help="general student")
     parser.add_argument("--candidates", type=pathlib.Path, required=True, help="folder of them")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    tasks = [*dict.fromkeys([*STARTS, *AUGMENTATION])]
-    parser.add_argument("--tasks", nargs="+", choices=tasks, default=tasks)
+    parser.add_argument("--tasks", nargs="+", choices=BUDGETS, default=list(BUDGETS))
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/two_stage"))
     settings = parser.parse_args()
     for seed in range(SEEDS):

@@ -1,10 +1,12 @@
 """Kills a whole recipe at random moments, and holds what it ends with to an undisturbed run.
 
     python tests/integration/kill_runs.py FOLDER --kills 30
+    python tests/integration/kill_runs.py FOLDER --only prepare-corpus general-distill
 
-Every stage there is runs on tiny models. For each kill the recipe begins in a folder of its own,
-gets SIGKILL at a random moment of the time that an undisturbed run takes, and is run again to its
-end. Prints one JSON object a kill; exits with 1 if one of them ended with other files.
+Every stage there is, or those that are named, runs on tiny models. For each kill the recipe begins
+in a folder of its own, gets SIGKILL at a random moment of the time that an undisturbed run takes,
+and is run again to its end. Prints one JSON object a kill; exits with 1 if one of them ended with
+other files.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import tiny
+import yaml
 
 RECIPE = """
 deterministic: true
@@ -67,6 +70,7 @@ stages:
       runs: 5
 """
 
+STAGES = [name for stage in yaml.safe_load(RECIPE)["stages"] for name in stage]
 # What a record tells that is never twice the same.
 CHANGING = (b"seconds", b"started", b"peak_memory_bytes", b"tokens_per_second")
 CHANGING += (b"sentences_per_second",)
@@ -78,9 +82,10 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=STAGES, default=STAGES, metavar="STAGE")
     arguments = parser.parse_args()
     recipe = arguments.folder / "recipe.yaml"
-    in_child(lambda: write_inputs(arguments.folder))
+    in_child(lambda: write_inputs(arguments.folder, arguments.only))
     begun = time.monotonic()
     expected = finish(recipe, arguments.folder / "undisturbed")
     duration = time.monotonic() - begun
@@ -111,8 +116,8 @@ def main():
     sys.exit(0 if all_same else 1)
 
 
-def write_inputs(folder):
-    """Writes teacher, student, data and recipe."""
+def write_inputs(folder, stages):
+    """Writes teacher, student, data and a recipe of these stages."""
     folder.mkdir(parents=True, exist_ok=True)
     teacher = tiny.save_model(folder / "bert", hidden_dim=24)
     student = tiny.save_model(folder / "small", seed=1, hidden_dim=16, num_layers=1)
@@ -123,9 +128,10 @@ def write_inputs(folder):
     corpus = folder / "corpus.txt"
     corpus.write_text("\n\n".join(texts))
     text = RECIPE.replace("TEACHER", str(teacher)).replace("STUDENT", str(student))
-    text = text.replace("CORPUS", str(corpus))
-    text = f"output: unset\ntrain: {train}\ndev: {dev}\n" + text.replace("DEV", str(dev))
-    (folder / "recipe.yaml").write_text(text)
+    text = text.replace("CORPUS", str(corpus)).replace("DEV", str(dev))
+    recipe = {"output": "unset", "train": str(train), "dev": str(dev), **yaml.safe_load(text)}
+    recipe["stages"] = [stage for stage in recipe["stages"] if stage.keys() & set(stages)]
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
 
 
 def finish(recipe, output):
