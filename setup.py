@@ -34,6 +34,8 @@ setuptools.setup(
         "tensorflow-datasets",
         "importlib-resources",  # tensorflow-datasets 4.9.10 imports it and does not ask for it
         "ai-edge-litert",
+        "ai-edge-quantizer",
+        "flatbuffers",
         "safetensors",
         "h5py",
         "ml-dtypes",

@@ -2,7 +2,7 @@
 
     python benchmarks/readme_tables.py --quickstart runs/quickstart --sst2 runs/sst2 \\
         --start runs/snips_start --tasks runs/tasks --general runs/general \\
-        --two-stage runs/two_stage --augmentation runs/two_stage \\
+        --two-stage runs/two_stage --augmentation runs/two_stage --pareto runs/pareto \\
         --augmentation-speed runs/augmentation_speed.jsonl --throughput runs/throughput.jsonl \\
         --products runs/products.jsonl --scaling runs/scaling.jsonl
 
@@ -92,6 +92,17 @@ STARTS = {
 AUGMENTATION = {"general_start": "as they are", "augmented": "augmented"}
 
 
+def collect_pareto(folder):
+    """The record of a pareto, less the places of its files; its figure goes beside it."""
+    with atomic_file(RESULTS / "pareto.svg") as temporary:
+        shutil.copyfile(folder / "pareto.svg", temporary)
+    record = read(folder / "run.json")
+    for row in record["result"]["files"]:
+        row["path"] = pathlib.PurePath(row["path"]).name
+        row["dev"].pop("model")
+    return record
+
+
 def collect_lines(path):
     """The records of a benchmark of this folder, one a line."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -111,7 +122,7 @@ def read(path):
 
 
 PATHS = ("data_dir", "teacher", "student", "model", "output", "tflite", "vocabulary", "corpus")
-PATHS += ("augment", "candidates")
+PATHS += ("augment", "candidates", "models")
 
 
 def quickstart_table(record):
@@ -266,6 +277,21 @@ def distinct(values):
     return ", ".join(map(str, sorted(set(values))))
 
 
+def pareto_table(record):
+    """Size, latency and accuracy of each file, and which other one makes it needless."""
+    rows, found = [], record["result"]["files"]
+    lengths = [f"{length} tokens" for length in found[0]["p50_ms"]]
+    header = ["student", "recipe", "MB", *lengths, record["result"]["metric"], "no better than"]
+    for row in found:
+        latencies = [f"{value:.2f} ms" for value in row["p50_ms"].values()]
+        size, metric = f"{row['size_bytes'] / 1e6:.1f}", f"{100 * row['metric']:.2f}"
+        name = f"`{row['recipe']}`"
+        rows.append([row["student"], name, size, *latencies, metric, row["dominated_by"] or ""])
+    threads = record["settings"]["threads"]
+    note = f"Medians on {threads} thread{'s' * (threads > 1)}, {found[0]['runtime']}. "
+    return table([header, *rows]) + footnote(record).replace("\n", f"\n{note}", 1)
+
+
 def augmentation_speed_table(records):
     """Sentences a second of each way to ask a masked LM for words."""
     rows = [["way", "sentences/s", "times as released"]]
@@ -407,6 +433,7 @@ TABLES = {
     "general": (collect_general, general_table),
     "two_stage": (collect_two_stage, two_stage_table),
     "augmentation": (collect_augmentation, augmentation_table),
+    "pareto": (collect_pareto, pareto_table),
     "augmentation_speed": (collect_lines, augmentation_speed_table),
     "throughput": (collect_lines, throughput_table),
     "products": (collect_lines, products_table),

@@ -12,6 +12,7 @@ LEVELS = {
     "version": 0,
     "short_errors": 0,
     "suggestions": 0,
+    "recipes": 0,
     "edge": 1,
     "models": 1,
     "losses": 1,
@@ -33,8 +34,9 @@ LEVELS = {
     "__init__": 5,
 }
 # What a program may import before it runs.
-LIGHT = ("tinybert_tf.programs", "tinybert_tf.atomic")
-ALLOWED_IN_EDGE = {"numpy", "ai_edge_litert", "tflite_runtime", "tensorflow"}
+LIGHT = ("tinybert_tf.programs", "tinybert_tf.atomic", "tinybert_tf.recipes")
+LIGHT += ("tinybert_tf.suggestions", "tinybert_tf.tflite.", "tinybert_tf.trainers.")
+ALLOWED_IN_EDGE = {"numpy", "ai_edge_litert", "tflite_runtime", "tensorflow", "tokenizers"}
 
 
 def room_of(path):

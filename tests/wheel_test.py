@@ -2,32 +2,23 @@
 
 import configparser
 import email
-import shutil
-import subprocess
 import sys
 import zipfile
 
 import pytest
+from project_wheel import PACKAGED, build_wheel
 from source_tree import ROOT, SourceTree
 
 pytestmark = pytest.mark.slow
-PACKAGED = ("tinybert_tf", "trainers", "tflite")
-PROJECT_FILES = ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module", name="wheel")
-def build_wheel(tmp_path_factory):
+def open_wheel(tmp_path_factory):
     """The wheel of a copy of the sources, as an open `zipfile.ZipFile`."""
     source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in PROJECT_FILES:
-        shutil.copy(ROOT / name, source)
-    for folder in PACKAGED:
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / folder, source / folder, ignore=ignore)
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*command, "-w", output, source], check=True)
+    built = build_wheel(source, output)
     assert not (source / "build").exists()  # one name with BUILD on disks that ignore case
-    with zipfile.ZipFile(next(output.glob("*.whl"))) as wheel:
+    with zipfile.ZipFile(built) as wheel:
         yield wheel
 
 

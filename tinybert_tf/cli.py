@@ -80,6 +80,11 @@ COMMANDS = {
         "BenchmarkSettings",
         "latency, memory and size of .tflite files on this machine",
     ),
+    "pareto": (
+        "tinybert_tf.tflite.pareto",
+        "ParetoSettings",
+        "export students by every recipe, and tell which files are worth having",
+    ),
     "inspect": (
         "tinybert_tf.tflite.inspect_model",
         "InspectSettings",

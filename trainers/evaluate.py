@@ -1,6 +1,10 @@
 """Measures a model folder or a .tflite file on a task.
 
 tinybert-tf evaluate --model sst2.tflite --task sst2 --data-dir glue --split dev
+
+The task's metrics are of the most probable labels. Of a calibrated file it also says how far its
+probabilities can be trusted, and what its threshold does to texts of the classes and, with
+`--out-of-scope-label`, to others.
 """
 
 import dataclasses
@@ -33,8 +37,27 @@ def run(settings):
         found = model.ask(examples, task.max_length)
         measured = task_metrics(task, examples.labels, found.outputs, found.labels, found.rows)
         metrics |= {f"{prefix}num_examples": len(examples)}
+        measured |= measure_scope(model, task, split, found, examples.labels)
         metrics |= {f"{prefix}{name}": value for name, value in measured.items()}
     return record.finish({"model": settings.model, "split": settings.split, **metrics})
+
+
+def measure_scope(model, task, split, found, labels):
+    """Metrics of the threshold of a calibrated file, a dict; empty for others."""
+    if found.out_of_scope_threshold is None:
+        return {}
+
+    from tinybert_tf.evaluation.confidence import calibration_error, scope_metrics
+    from tinybert_tf.models.label_names import match_labels
+
+    places = dict(zip(task.labels, match_labels(task.labels, found.labels), strict=True))
+    right = found.outputs.argmax(axis=1) == [places[name] for name in labels]
+    others = task.out_of_scope_examples(split)
+    outside = others and model.ask(others, task.max_length).confidences
+    return {
+        "calibration_error": calibration_error(found.confidences, right),
+        **scope_metrics(found.confidences, right, outside, found.out_of_scope_threshold),
+    }
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@
         --output submission/MNLI-mm.tsv
 
 What is written follows from what the model is for. Classes: one line a text, the label and the
-probability of each label; several labels at once: those that hold, and the probabilities; a score.
+probability of each label, and a text that a calibrated file takes for none of them has the name
+that it was given for that, such as out_of_scope; several labels at once: those that hold, and the
+probabilities; a score.
 Of a task: the lines that the GLUE server takes, `index` and `prediction`. Spans: the input is
 SQuAD's JSON, the output the JSON that its evaluation takes, from question id to answer. Tags: a
 word and its tag a line, a blank line after each text; the input is like that too, with or without
@@ -118,7 +120,7 @@ def write_outputs(path, examples, found, settings):
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         named = found.problem != "regression"
         writer.writerow(["label", *found.labels] if named else found.labels)
-        for answer, row in zip(found.answers(), found.outputs, strict=True):
+        for answer, row in zip(found.scoped_answers(), found.outputs, strict=True):
             numbers = [f"{value:.6f}" for value in row]
             label = ",".join(answer) if found.problem == "multilabel" else answer
             writer.writerow([label, *numbers] if named else numbers)

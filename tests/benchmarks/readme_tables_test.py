@@ -199,3 +199,18 @@ def test_general_distillation():
     text = readme_tables.general_table(record)
     assert [cell.strip() for cell in cells(text)[1]] == ["hidden", "2.000", "1.500", "50 %"]
     assert "80 sequences in 10 steps, 1,000 tokens/s. 2031-01-02, m" in text
+
+
+def test_files_side_by_side():
+    file = {"student": "sst2", "recipe": "float32", "size_bytes": 57_400_000, "metric": 0.8784}
+    file |= {"p50_ms": {"32": 2.5, "128": 10.04}, "runtime": "ai-edge-litert 2.3.0"}
+    files = [file | {"dominated_by": None}, file | {"dominated_by": "sst2 float32"}]
+    record = training(0, {}) | {"result": {"metric": "accuracy", "files": files}}
+    record["settings"] = {"threads": 1}
+    text = readme_tables.pareto_table(record)
+    expected = ["sst2", "`float32`", "57.4", "2.50 ms", "10.04 ms", "87.84"]
+    assert [[cell.strip() for cell in row] for row in cells(text)[1:]] == [
+        [*expected, ""],
+        [*expected, "sst2 float32"],
+    ]
+    assert "Medians on 1 thread, ai-edge-litert 2.3.0. " in text

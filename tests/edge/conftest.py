@@ -1,7 +1,16 @@
 """Tiny .tflite files whose answers a closed form gives."""
 
+import json
+import os
+import pathlib
+import zipfile
+
 import numpy as np
 import pytest
+
+# A folder that holds them already, for where there is no TensorFlow to make them.
+READY = os.environ.get("TINYBERT_TF_EDGE_FILES")
+TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "fine", "film", "##s", "é", "É", "!")
 
 
 def answer(ids, mask, segment_ids):
@@ -16,7 +25,9 @@ def make_expected():
     return answer
 
 
-def _convert(length):
+def _content(length):
+    if READY:
+        return pathlib.Path(READY, f"{length}.tflite").read_bytes()
     import tensorflow as tf
 
     specs = [tf.TensorSpec((1, length), tf.int32, name=n) for n in ("ids", "mask", "segment_ids")]
@@ -35,7 +46,7 @@ def _convert(length):
 @pytest.fixture(scope="session", name="tiny_bytes")
 def make_tiny_bytes():
     """Content of a file that takes any length."""
-    return _convert(None)
+    return _content(None)
 
 
 @pytest.fixture(scope="session", name="tiny_file")
@@ -50,5 +61,18 @@ def make_tiny_file(tiny_bytes, tmp_path_factory):
 def make_fixed_file(tmp_path_factory):
     """A file that takes 6 tokens."""
     path = tmp_path_factory.mktemp("edge") / "fixed.tflite"
-    path.write_bytes(_convert(6))
+    path.write_bytes(_content(6))
+    return path
+
+
+@pytest.fixture(scope="session", name="reading_file")
+def make_reading_file(tiny_bytes, tmp_path_factory):
+    """A file that holds a vocabulary and takes up to 8 tokens."""
+    path = tmp_path_factory.mktemp("edge") / "reading.tflite"
+    path.write_bytes(tiny_bytes)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("vocab.txt", "".join(f"{token}\n" for token in TOKENS))
+        archive.writestr("labels.txt", "no\nyes\n")
+        settings = {"lower_case": True, "max_sequence_length": 8, "problem": "classification"}
+        archive.writestr("tinybert_tf.json", json.dumps(settings))
     return path

@@ -93,8 +93,18 @@ def test_reads_what_is_attached(copy):
     assert model.run(*inputs(3))["probabilities"].shape == (1, 2)
 
 
+def test_reads_what_is_out_of_scope(copy):
+    attach(copy, ["labels.txt", "vocab.txt"])
+    values = SETTINGS | {"out_of_scope_threshold": 0.7, "out_of_scope_label": "oos"}
+    with zipfile.ZipFile(copy, "a") as archive:
+        archive.writestr("tinybert_tf.json", json.dumps(values))
+    model = EdgeModel(copy)
+    assert (model.out_of_scope_threshold, model.out_of_scope_label) == (0.7, "oos")
+
+
 def test_nothing_attached(tiny_file):
     model = EdgeModel(tiny_file)
+    assert (model.out_of_scope_threshold, model.out_of_scope_label) == (None, None)
     assert (model.labels, model.vocabulary_text, model.settings) == (None, None, None)
 
 
@@ -147,19 +157,19 @@ def test_a_file_cut_anywhere_is_refused(copy):
 
 def test_what_the_runtime_refuses_names_the_file(copy, tiny_bytes):
     copy.write_bytes(tiny_bytes.replace(b"TFL3", b"TFL3", 1))
-    runtime = find_runtime()[0]
+    runtime, package = find_runtime()
 
     def refuse(*args, **kwargs):
         raise ValueError("Didn't find op for builtin opcode")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runtime, "Interpreter", refuse)
-        with pytest.raises(ValueError, match=r"ai-edge-litert cannot load .*copy.tflite: Didn't"):
+        with pytest.raises(ValueError, match=rf"{package} cannot load .*copy.tflite: Didn't"):
             EdgeModel(copy)
 
 
 def test_other_inputs_are_refused(tmp_path):
-    import tensorflow as tf
+    tf = pytest.importorskip("tensorflow")
 
     @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.float32, name="image")])
     def double(image):
@@ -200,6 +210,7 @@ def test_a_runtime_that_lacks_something_is_not_passed_over(monkeypatch):
 
 
 def test_tensorflows_own_runtime_answers_too(tiny_file, monkeypatch, expected):
+    pytest.importorskip("tensorflow")
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
     assert find_runtime()[1] == "tensorflow"

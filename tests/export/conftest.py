@@ -46,9 +46,10 @@ def make_files(model, tmp_path_factory):
     """Dict from recipe to the path of the model's file."""
     from tinybert_tf.export import RECIPES, to_tflite
 
-    folder = tmp_path_factory.mktemp("export")
+    folder, examples = tmp_path_factory.mktemp("export"), Examples([*TEXTS, *TOKENS[4:30]])
     return {
-        recipe: to_tflite(model, folder / f"{recipe}.tflite", recipe)["path"] for recipe in RECIPES
+        recipe: to_tflite(model, folder / f"{recipe}.tflite", recipe, examples=examples)["path"]
+        for recipe in RECIPES
     }
 
 

@@ -32,7 +32,10 @@ def test_names_and_signature(files, recipe):
     for name, details in runner.get_input_details().items():
         assert details["name"] == name
         assert details["dtype"] == np.int32
-        assert details["shape_signature"].tolist() == [1, -1]
+        assert details["shape_signature"].tolist() == [
+            1,
+            RECIPES[recipe].static_length and 16 or -1,
+        ]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -59,7 +62,17 @@ def test_float32_equals_keras_at_any_length_there_and_back(files, model, answer)
 
 
 @pytest.mark.parametrize(
-    ("recipe", "share", "difference"), [("float16", 0.75, 2e-3), ("dynamic_wi8_afp32", 0.5, 0.05)]
+    ("recipe", "share", "difference"),
+    [
+        ("float16", 0.75, 2e-3),
+        ("dynamic_wi8_afp32", 0.5, 0.05),
+        ("dynamic_wi8_afp32_emb4", 0.6, 0.1),
+        ("dynamic_wi4_afp32", 0.5, 0.3),
+        ("weight_only_wi8_afp32", 0.6, 0.02),
+        ("static_wi8_ai8", 0.7, 0.1),
+        ("static_wi8_ai16", 0.7, 0.05),
+        ("legacy_dynamic_wi8", 0.5, 0.1),
+    ],
 )
 def test_other_recipes_are_smaller_and_close(files, model, answer, recipe, share, difference):
     sizes = {name: load_size(path) for name, path in files.items()}

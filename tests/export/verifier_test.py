@@ -99,12 +99,12 @@ def test_other_labels_are_refused(make_model, files, task):
 
 
 def test_answers_that_are_no_numbers_are_refused(model, files, task, monkeypatch):
-    def predict_file(*arguments):
+    def predict_rows(*arguments):
         outputs = np.full((6, 3), 1 / 3, np.float32)
         outputs[[1, 4]] = np.nan
         return outputs
 
-    monkeypatch.setattr(verifier, "predict_file", predict_file)
+    monkeypatch.setattr(verifier, "predict_rows", predict_rows)
     with pytest.raises(ValueError, match="answers 2 of 6 examples .* first 'd'"):
         verify(model, files["float32"], task)
 

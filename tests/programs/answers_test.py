@@ -72,3 +72,16 @@ def test_what_cannot_answer(tmp_path, vocabulary):
         (tmp_path / "vocab.txt").unlink()
     with pytest.raises(ValueError, match="has no classifier or no vocab.txt, so it cannot answer"):
         Answerer(tmp_path).ask(Examples(["a"]))
+
+
+def test_texts_below_the_threshold_have_the_name_for_them():
+    outputs = np.array([[0.2, 0.8], [0.45, 0.55], [0.6, 0.4]])
+    found = Answered(outputs, ("no", "yes"), "classification", None, 0.6, "oos")
+    assert found.answers() == ["yes", "yes", "no"]
+    assert found.scoped_answers() == ["yes", "oos", "no"]
+    np.testing.assert_array_equal(found.confidences, [0.8, 0.55, 0.6])
+
+
+def test_without_threshold_all_are_answered():
+    found = Answered(np.array([[0.45, 0.55]]), ("no", "yes"), "classification")
+    assert found.scoped_answers() == ["yes"]

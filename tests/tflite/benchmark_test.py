@@ -1,16 +1,37 @@
+import csv
 import json
+import os
 
+import fake_phone
+import pytest
+import tiny
 from tinybert_tf.tflite.benchmark import BenchmarkSettings, run
 
 SMALL = {"lengths": (4,), "threads": (1,), "runs": 3}
 
 
-def test_one_file(tflite_file, capsys):
-    result = run(BenchmarkSettings(model=str(tflite_file), **SMALL))
+def test_one_file_with_texts_and_all_outputs(tflite_file, tmp_path, capsys):
+    paths = {name: tmp_path / f"out.{name}" for name in ("csv", "svg", "txt")}
+    paths["txt"].write_text("a b\nc\n")
+    settings = BenchmarkSettings(
+        model=str(tflite_file),
+        texts=str(paths["txt"]),
+        csv=str(paths["csv"]),
+        figure=str(paths["svg"]),
+        **SMALL,
+    )
+    result = run(settings)
     assert [file["path"] for file in result["files"]] == [str(tflite_file)]
     assert result["ratios"] == []
+    (read,) = result["files"][0]["texts"]
+    assert (read["sentences"], read["mean_tokens"]) == (2, 3.5)
+    assert read["tokens_per_second"] == pytest.approx(3.5 * read["sentences_per_second"])
     captured = capsys.readouterr()
     assert f"{tflite_file}: " in captured.err and not captured.out
+    with open(paths["csv"], newline="") as file:
+        assert [row["length"] for row in csv.DictReader(file)] == ["4", ""]
+    svg = paths["svg"].read_text()
+    assert f"{tflite_file}, 1 threads" in svg and "median ms" in svg
 
 
 def test_the_ratio_is_that_of_the_file_to_the_other(tflite_file, tmp_path):
@@ -25,3 +46,45 @@ def test_the_ratio_is_that_of_the_file_to_the_other(tflite_file, tmp_path):
     assert [case["path"] for case in result["ratios"]] == [str(tflite_file)]
     assert json.loads(output.read_text())["result"] == result
     assert run(settings)["files"][0]["latency"] != result["files"][0]["latency"]
+
+
+@pytest.fixture(name="phone")
+def make_phone(tmp_path, monkeypatch):
+    """Flags that measure on a fake phone."""
+    (tmp_path / "binary").write_bytes(fake_phone.elf())
+    fake_phone.FakePhone(tmp_path, fake_phone.answers()).install()
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    return ("--adb", "--benchmark-binary", tmp_path / "binary", "--lengths", 4, "--threads", 1)
+
+
+def test_on_a_phone(tflite_file, phone, tmp_path):
+    outputs = ("--csv", tmp_path / "out.csv", "--figure", tmp_path / "out.svg")
+    wanted = ("--delegates", "cpu", "nnapi", "--cores", 7)
+    result = tiny.done("benchmark", "--model", tflite_file, *phone, *wanted, *outputs)
+    assert result["phone"]["model"] == "Pixel 8"
+    cases = result["files"][0]["latency"]
+    assert [case.get("mean_ms") for case in cases] == [971.535, None]
+    with open(tmp_path / "out.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["error"] for row in table] == ["", "Failed to apply NNAPI delegate."]
+    assert {(row["model"], row["android"]) for row in table} == {("Pixel 8", "14")}
+    svg = (tmp_path / "out.svg").read_text()
+    assert f"{tflite_file}, cpu, 1 threads" in svg and "nnapi" not in svg
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--texts", "absent.txt"), "absent.txt: no such file, for --texts"),
+        (("--figure", "out.png"), "--figure is out.png, expected a name ending in .svg"),
+        (("--adb",), "--adb needs --benchmark-binary: TensorFlow Lite's benchmark_model"),
+        (("--benchmark-binary", __file__), "Got --benchmark-binary without --adb"),
+        (("--adb", "--benchmark-binary", "absent"), "No file absent. Expected benchmark_model"),
+        (("--adb", "--benchmark-binary", __file__, "--texts", __file__), "--texts with --adb"),
+        (("--adb", "--benchmark-binary", __file__, "--cores", "big"), 'Cores are "big"'),
+        (("--adb", "--benchmark-binary", __file__, "--delegates", "a"), 'Unknown delegate "a"'),
+        (("--runs", 0), "--runs is 0, expected 1 or more"),
+    ],
+)
+def test_wrong_flags(flags, message):
+    assert message in tiny.refused(2, "benchmark", "--model", __file__, *flags)

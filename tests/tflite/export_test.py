@@ -1,7 +1,9 @@
 import json
 
 import pytest
+from tinybert_tf.tflite import verify
 from tinybert_tf.tflite.export import ExportSettings, run
+from tinybert_tf.trainers import evaluate
 
 from tinybert_tf.edge import EdgeModel
 
@@ -48,3 +50,88 @@ def test_another_recipe_replaces_only_when_told(folder, tmp_path):
 def test_wrong_settings_are_refused_before_work_starts(folder, wrong, message):
     with pytest.raises(ValueError, match=message):
         settings(folder, **({"output": "student.tflite"} | wrong)).check()
+
+
+def of_task(folder, output, dev_file, **others):
+    return settings(folder, output, train=str(dev_file), dev=str(dev_file), **others)
+
+
+def test_a_target_has_its_recipe(folder, tmp_path):
+    output = tmp_path / "student.tflite"
+    assert run(settings(folder, output, target="legacy-2.14"))["recipe"] == "legacy_dynamic_wi8"
+    assert settings(folder, output, recipe="float32", target="npu-int8").recipe_name == "float32"
+
+
+def test_static_recipes_measure_the_task(folder, tmp_path, dev_file):
+    output = tmp_path / "student.tflite"
+    wanted = of_task(folder, output, dev_file, recipe="static_wi8_ai8", static_length=8)
+    wanted.check()
+    run(wanted)
+    model = EdgeModel(output)
+    assert model.settings["max_sequence_length"] == 8
+    assert model.run([2, 5, 3], [1, 1, 1], [0, 0, 0])["probabilities"].shape == (1, 2)
+
+
+def test_trims_to_the_task(folder, tmp_path, dev_file):
+    output = tmp_path / "student.tflite"
+    wanted = of_task(folder, output, dev_file, trim_vocabulary_to="task", max_length=6)
+    wanted.check()
+    result = run(wanted)
+    # "i" and "j" do not occur, but other words may have to be spelled with them.
+    assert result["trimming"]["num_kept"] == 14
+    assert result["dev"]["before"] == result["dev"]["after"]
+    assert EdgeModel(output).settings["max_sequence_length"] == 6
+
+
+def test_trims_to_a_file(folder, tmp_path):
+    texts, output = tmp_path / "texts.txt", tmp_path / "student.tflite"
+    texts.write_text("a b\nc\n")
+    result = run(settings(folder, output, trim_vocabulary_to=str(texts)))
+    assert result["trimming"]["num_pieces"] == 14
+    assert "dev" not in result
+
+
+def test_a_calibrated_file_carries_its_threshold(folder, tmp_path, dev_file):
+    output = tmp_path / "student.tflite"
+    wanted = of_task(folder, output, dev_file, calibrate=True, recipe="float32")
+    wanted.check()
+    found = run(wanted)["calibration"]
+    assert EdgeModel(output).out_of_scope_threshold == found["out_of_scope_threshold"]
+    assert EdgeModel(output).settings["temperature"] == found["temperature"]
+    task = {"train": str(dev_file), "dev": str(dev_file)}
+    compared = verify.run(
+        verify.VerifySettings(model=str(folder), tflite=str(output), **task, tolerance=0.0)
+    )
+    assert compared["largest_logit_difference"] < 1e-3
+    measured = evaluate.run(evaluate.EvaluateSettings(model=str(output), **task))
+    assert measured["in_scope_rejected"] == found["in_scope_rejected"]
+
+
+def test_text_goes_in_where_the_file_tokenizes(folder, tmp_path):
+    output = tmp_path / "student.tflite"
+    run(settings(folder, output, tokenizer_in_graph=True, recipe="float32"))
+    with pytest.raises(ValueError, match="takes text"):
+        EdgeModel(output)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"target": "npu-int9"}, 'Unknown --target "npu-int9". Did you mean "npu-int8"'),
+        ({"recipe": "static_wi8_ai8"}, "--recipe static_wi8_ai8 reads a task: give --task"),
+        ({"calibrate": True}, "--calibrate reads a task"),
+        ({"trim_vocabulary_to": "task"}, "--trim-vocabulary-to task reads a task"),
+        ({"trim_min_count": 0}, "--trim-min-count is 0, expected 1 or more"),
+        ({"most_rejected": 1.0}, "--most-rejected is 1.0, expected 0 <= share < 1"),
+        ({"max_length": 2}, "--max-length is 2, expected 3 or more"),
+        ({"static_examples": 0}, "--static-examples is 0, expected 1 or more"),
+    ],
+)
+def test_what_cannot_work_is_said_before(folder, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        settings(folder, "student.tflite", **wrong).check()
+
+
+def test_texts_that_are_not_there(folder):
+    with pytest.raises(FileNotFoundError, match="none.txt: no such file, for --trim-vocabulary-to"):
+        settings(folder, "student.tflite", trim_vocabulary_to="none.txt").check()

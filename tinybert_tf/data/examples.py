@@ -45,3 +45,19 @@ class Examples:
     def __len__(self):
         """Number of examples."""
         return len(self.texts)
+
+    def spread(self, count):
+        """Some of the examples, evenly over all of them.
+
+        Args:
+            count: int, how many; all, where there are no more.
+
+        Returns:
+            `Examples`.
+
+        Example:
+            Examples(["a", "b", "c", "d"]).spread(2).texts  # ["a", "c"]
+        """
+        places = slice(None, None, max(1, len(self) // count))
+        columns = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Examples(**{name: c and c[places][:count] for name, c in columns.items()})

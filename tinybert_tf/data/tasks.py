@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-import math
 import pathlib
 from collections.abc import Callable
 
 from tinybert_tf.data.batches import ExampleBatches
 from tinybert_tf.data.dataset_source import read_dataset
 from tinybert_tf.data.examples import Examples
+from tinybert_tf.data.label_cells import name_reader, names_reader, to_score
 from tinybert_tf.data.span_rows import SpanRows
 from tinybert_tf.data.squad_files import read_squad
 from tinybert_tf.data.tag_files import read_tags
@@ -52,6 +52,9 @@ class Task:
         allows_no_answer: bool, for spans: whether a question may have none.
         read_file: function from a split and a path to the `Examples` in a file of that split's
             layout, or `None`.
+        out_of_scope_label: str, the label in the files of texts that have none of `labels`, or
+            `None`.
+        read_out_of_scope: function from a split to those texts, `Examples`.
 
     Example:
         sst2 = task("sst2", data_dir="glue")
@@ -71,6 +74,10 @@ class Task:
     read_file: Callable[[str, pathlib.Path], Examples] | None = dataclasses.field(
         default=None, repr=False, compare=False
     )
+    out_of_scope_label: str | None = None
+    read_out_of_scope: Callable[[str], Examples | None] | None = dataclasses.field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def variants(self):
@@ -87,6 +94,10 @@ class Task:
         if split not in self.splits:
             raise ValueError(f'Unknown split "{split}". Splits: {", ".join(self.splits)}.')
         return self.read(split)
+
+    def out_of_scope_examples(self, split):
+        """Returns the `Examples` of a split that have no label of the task's, or `None`."""
+        return self.read_out_of_scope and self.read_out_of_scope(split)
 
     def with_train_file(self, path):
         """Returns this task with another training file, of the same layout.
@@ -202,6 +213,7 @@ def task(
     max_length=None,
     label_separator=",",
     on_bad_line="error",
+    out_of_scope_label=None,
 ):
     """Makes a task, by its name or of your own files.
 
@@ -225,19 +237,21 @@ def task(
         label_separator: str, what stands between several labels of a text.
         on_bad_line: "error" or "skip"; see `read_examples`. Other files than columns are read
             whole or not at all.
+        out_of_scope_label: str, for classification: what your files have as the label of texts of
+            none of the classes. No split has them; `Task.out_of_scope_examples` gives them.
 
     Returns:
         `Task`.
 
     Raises:
         ValueError: If the name or the problem is unknown, if a name and files or neither are
-            given, if a named task is given columns, labels or a problem, or if a file of yours
-            cannot be read.
+            given, if a named task is given columns, labels or a problem, if a file of yours cannot
+            be read, or if there is an `out_of_scope_label` where there are no classes.
         FileNotFoundError: If a folder or file is missing.
 
     Example:
         task("sst2", data_dir="glue/SST-2")
-        task(train="train.tsv", dev="dev.tsv", label_column="intent")
+        task(train="train.tsv", dev="dev.tsv", label_column="intent", out_of_scope_label="oos")
     """
     check_on_bad_line(on_bad_line)
     given = zip(SPLITS, (train, dev, test), strict=True)
@@ -248,9 +262,9 @@ def task(
             f"Give either the name of a task ({', '.join(sorted(TASKS))}) or files of your own; "
             f"got {given}."
         )
-    own = (text_column, text_pair_column, label_column, labels or None, problem)
+    own = (text_column, text_pair_column, label_column, labels or None, problem, out_of_scope_label)
     if name is not None:
-        if own != ("sentence", None, "label", None, "classification"):
+        if own != ("sentence", None, "label", None, "classification", None):
             raise ValueError(f"Columns, labels and problem of {name} are set; leave them out.")
         made = _named_task(name, data_dir, on_bad_line)
         return made if max_length is None else dataclasses.replace(made, max_length=max_length)
@@ -261,7 +275,11 @@ def task(
         "text_pair_column": text_pair_column,
         "label_column": label_column,
         "on_bad_line": on_bad_line,
+        "unlabeled": (),
     }
+    if out_of_scope_label is not None:
+        _check_out_of_scope(out_of_scope_label, problem, labels or ())
+        columns["unlabeled"] = (out_of_scope_label,)
     made = _own_task(files, columns, problem, labels, label_separator)
     return made if max_length is None else dataclasses.replace(made, max_length=max_length)
 
@@ -287,7 +305,35 @@ def _own_task(files, columns, problem, labels, separator):
         read=functools.cache(lambda split: read_file(split, _file_given(files, split))),
         allows_no_answer=problem == "spans" and _lacks_answers(files, reader),
         read_file=read_file,
+        **_out_of_scope(files, columns),
     )
+
+
+def _check_out_of_scope(label, problem, labels):
+    if problem != "classification":
+        raise ValueError(
+            f'`out_of_scope_label` is "{label}", but {problem} has no classes. Leave it out.'
+        )
+    if label in labels:
+        raise ValueError(
+            f'`out_of_scope_label` "{label}" is one of `labels` too. Leave it out there.'
+        )
+
+
+def _out_of_scope(files, columns):
+    """The fields of a `Task` that tell of texts of none of the classes."""
+    if not columns["unlabeled"]:
+        return {}
+    (label,) = columns["unlabeled"]
+
+    def read(split):
+        every = _read_split(split, _file_given(files, split), columns | {"unlabeled": ()}, str)
+        kept = [place for place, name in enumerate(every.labels or ()) if name == label]
+        parts = every.texts, every.text_pairs
+        texts, pairs = (part and [part[place] for place in kept] for part in parts)
+        return Examples(texts, pairs) if kept else None
+
+    return {"out_of_scope_label": label, "read_out_of_scope": functools.cache(read)}
 
 
 def _own_reader(problem, columns, separator):
@@ -296,11 +342,11 @@ def _own_reader(problem, columns, separator):
         read = functools.cache(read_squad)
         return lambda split, path, labels: read(path)
     if problem == "tagging":
-        return lambda split, path, labels: read_tags(path, _name_reader(labels))
+        return lambda split, path, labels: read_tags(path, name_reader(labels))
     to_label = {
-        "classification": _name_reader,
-        "regression": lambda labels: _to_score,
-        "multilabel": lambda labels: _names_reader(labels, separator),
+        "classification": name_reader,
+        "regression": lambda labels: to_score,
+        "multilabel": lambda labels: names_reader(labels, separator),
     }[problem]
     return lambda split, path, labels: _read_split(split, path, columns, to_label(labels))
 
@@ -369,7 +415,7 @@ def _read_file(source, on_bad_line, split, path):
     if source.columns and split != "test":
         columns["columns"] = source.columns
     regression = source.problem == "regression"
-    to_label = _to_score if regression else _name_reader(source.labels, source.cells)
+    to_label = to_score if regression else name_reader(source.labels, source.cells)
     return _read_split(split, path, columns, to_label)
 
 
@@ -385,36 +431,3 @@ def _file_given(files, split):
     if split not in files:
         raise ValueError(f"This task has no {split} file; it was made of {', '.join(files)} only.")
     return files[split]
-
-
-def _name_reader(names, cells=None):
-    """Function from a cell to the name that it stands for; without names any cell is one."""
-    if names is None:
-        return str
-    cells = cells or names
-    name_of = dict(zip(cells, names, strict=True))
-
-    def to_label(cell):
-        if cell not in name_of:
-            raise ValueError(f'label "{cell}" is not one of {", ".join(cells)}.')
-        return name_of[cell]
-
-    return to_label
-
-
-def _names_reader(names, separator):
-    """Function from a cell with any number of names to a tuple of them."""
-    to_name = _name_reader(names)
-    return lambda cell: tuple(
-        to_name(part.strip()) for part in cell.split(separator) if part.strip()
-    )
-
-
-def _to_score(cell):
-    try:
-        score = float(cell)
-    except ValueError:
-        score = math.nan
-    if not math.isfinite(score):
-        raise ValueError(f'label "{cell}" is not a finite number.')
-    return score

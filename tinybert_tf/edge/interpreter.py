@@ -20,6 +20,7 @@ RUNTIMES = {
     "tflite_runtime.interpreter": "tflite-runtime",
     "tensorflow.lite.python.interpreter": "tensorflow",
 }
+_OF_TOKENS = ("start_logits", "end_logits", "tag_logits")
 _ATTACHED = ("tinybert_tf.json", "labels.txt", "vocab.txt")
 
 
@@ -38,6 +39,9 @@ class EdgeModel:
         vocabulary_text: str, the content of the vocab.txt inside the file. `None` if there is none.
         settings: dict with `lower_case`, `max_sequence_length`, `problem`, `head`, `recipe`. `None`
             if the file has none.
+        out_of_scope_threshold: float; a text whose highest probability is below it is of none of
+            the labels. `None` if the file was not calibrated.
+        out_of_scope_label: str, what to call such a text, or `None`.
 
     Raises:
         ValueError: If the file is missing, cut short, not a TFLite model, beyond what this runtime
@@ -56,6 +60,8 @@ class EdgeModel:
         self.settings = json.loads(attached["tinybert_tf.json"]) if attached else None
         self.labels = tuple(attached["labels.txt"].split("\n")[:-1]) if attached else None
         self.vocabulary_text = attached["vocab.txt"] if attached else None
+        self.out_of_scope_threshold = (self.settings or {}).get("out_of_scope_threshold")
+        self.out_of_scope_label = (self.settings or {}).get("out_of_scope_label")
         self._inputs, self._outputs = _bind(self._interpreter, self.path)
         length = int(self._inputs["ids"]["shape_signature"][-1])
         self._fixed_length = None if length == -1 else length
@@ -70,21 +76,27 @@ class EdgeModel:
             segment_ids: int sequence of the same shape, 1 at the second text of a pair.
 
         Returns:
-            Dict from each output's name (`probabilities`, `score`) to its float32 array `(1,
-            columns)`.
+            Dict from each output's name to its float32 array: `probabilities` or `score` `(1,
+            columns)`; for spans `start_logits` and `end_logits` `(1, length)`; for tags
+            `tag_logits` `(1, length, num_labels)`.
 
         Raises:
             ValueError: If the shapes differ, are not those of one sentence, or exceed a file of
                 fixed length.
         """
         rows = self._rows(ids=ids, mask=mask, segment_ids=segment_ids)
+        length = np.asarray(ids).size
         self._resize(rows["ids"].shape[1])
         for name, details in self._inputs.items():
             self._interpreter.set_tensor(details["index"], rows[name].astype(details["dtype"]))
         self._interpreter.invoke()
-        return {
+        outputs = {
             name: self._interpreter.get_tensor(details["index"])
             for name, details in self._outputs.items()
+        }
+        return {
+            name: value[:, :length] if name in _OF_TOKENS else value
+            for name, value in outputs.items()
         }
 
     def _rows(self, **inputs):
@@ -208,6 +220,13 @@ def _bind(interpreter, path):
     else:
         inputs = {_plain(details["name"]): details for details in interpreter.get_input_details()}
         outputs = {_plain(details["name"]): details for details in interpreter.get_output_details()}
+    if set(inputs) == {"text"}:
+        raise ValueError(
+            f"{path} takes text and tokenizes it itself, with operators that this runtime lacks. "
+            "Run it with TensorFlow's InterpreterWithCustomOps and `custom_op_registerers="
+            "tensorflow_text.tflite_registrar.SELECT_TFTEXT_OPS`, or export the model without "
+            "`tokenizer_in_graph`."
+        )
     if set(inputs) != set(INPUT_NAMES):
         raise ValueError(
             f"{path} has inputs {', '.join(inputs)}; expected {', '.join(INPUT_NAMES)}."

@@ -1,84 +1,98 @@
-"""From a classifier to a .tflite file that carries its labels and vocabulary."""
+"""From a model with a head to a .tflite file that carries its labels and vocabulary."""
 
 import zipfile
 
 import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
 
 from tinybert_tf.atomic import atomic_file
-from tinybert_tf.edge.interpreter import INPUT_NAMES
+from tinybert_tf.export.flatbuffer_edits import read_model, write_model
+from tinybert_tf.export.metadata import add_metadata
+from tinybert_tf.export.predictor import example_inputs
+from tinybert_tf.export.serving_graph import ids_function, text_function
+from tinybert_tf.export.tensor_names import name_tensors
 from tinybert_tf.models import BertClassifier
-from tinybert_tf.models.served_outputs import SERVED_OUTPUTS, served_files
-from tinybert_tf.suggestions import did_you_mean
-
-# Recipe -> what it is good for, and the converter's settings.
-RECIPES = {
-    "float32": ("Exact and largest; what the others are compared with.", {}),
-    "float16": (
-        "Half the size and as accurate, but a CPU unpacks it to float32: no faster, more memory.",
-        {
-            "optimizations": [tf.lite.Optimize.DEFAULT],
-            "supported_types": [tf.float16],
-        },
-    ),
-    "dynamic_wi8_afp32": (
-        "A quarter of the size and fastest on CPUs: int8 weights, inputs quantized as they come.",
-        {"optimizations": [tf.lite.Optimize.DEFAULT]},
-    ),
-}
+from tinybert_tf.models.served_outputs import served_files
+from tinybert_tf.recipes import RECIPES, check_recipe
 
 
-def to_tflite(model, path, recipe="dynamic_wi8_afp32"):
-    """Writes a classifier as a .tflite file of built-in operators.
+def to_tflite(
+    model,
+    path,
+    recipe="dynamic_wi8_afp32",
+    static_length=None,
+    tokenizer_in_graph=False,
+    examples=None,
+    file_settings=None,
+):
+    """Writes a model with a head as a .tflite file.
 
     The file has one signature, `serving_default`, with int32 inputs `ids`, `mask`, `segment_ids` of
-    shape `(1, length)`, any length, and one float32 output `(1, num_labels)`: `probabilities`, or
-    `score` for regression. Texts beyond the model's greatest length lose the tokens before the
-    last; ids outside the vocabulary count as the nearest one in it. A zip at the file's end holds
-    `labels.txt`, `vocab.txt` and `tinybert_tf.json`, which `tinybert_tf.edge.EdgeModel` reads.
+    shape `(1, length)`, any length, and float32 outputs: `probabilities` or, for regression,
+    `score`, `(1, num_labels)`; for spans `start_logits` and `end_logits`, `(1, length)`; for
+    tagging `tag_logits`, `(1, length, num_labels)`. Texts beyond the model's greatest length lose
+    the tokens before the last; ids outside the vocabulary count as the nearest one in it. A zip at
+    the file's end holds `labels.txt`, `vocab.txt` and `tinybert_tf.json`, which
+    `tinybert_tf.edge.EdgeModel` reads; metadata tell the same to MediaPipe and Task Library.
 
     Args:
-        model: `BertClassifier` with a vocabulary, computing in float32.
+        model: `BertClassifier`, `BertSpanLabeler` or `BertTokenClassifier` with a vocabulary,
+            computing in float32.
         path: str or path-like, the file to write; replaced as a whole if it is there.
         recipe: str, a key of `RECIPES`: how numbers are stored.
+        static_length: int, the one length in tokens that the inputs have, for hardware that asks
+            for it; `None` for any, or for the recipe's own. Shorter texts are padded, with a mask
+            of 0.
+        tokenizer_in_graph: bool, whether the file takes text, one string tensor `text` of shape
+            `(1,)`, and tokenizes it with operators of tensorflow-text. All others are built in. It
+            runs only where these are registered, as in TensorFlow's `InterpreterWithCustomOps`.
+        examples: `Examples` of the task, some hundred, for recipes that measure the ranges of
+            activations on them; others leave them alone.
+        file_settings: dict, what else `tinybert_tf.json` shall hold; see `calibrate`.
 
     Returns:
         dict with `path`, `recipe` and `size_bytes`.
 
     Raises:
-        ValueError: If the recipe is unknown, the model has no head or one on every token, or no
-            vocabulary, or does not compute in float32.
+        ValueError: If the recipe is unknown or lacks its examples, the model has no head or no
+            vocabulary or does not compute in float32, `static_length` is out of range, or the
+            tokenizer is asked for with a static length, or for spans or tags, whose places only the
+            caller's tokens tell.
 
     Example:
         to_tflite(student, "sst2.tflite", recipe="float32")
+
+    Note:
+        The tokenizer in the file takes single texts, and is BERT's for ASCII without control
+        characters. Beyond that it is tensorflow-text's `FastBertTokenizer`, which has BERT's tokens
+        for accents, ideographs and most scripts, but puts a space where BERT deletes an invisible
+        character, and rewrites compatibility characters as NFKC does: "…" is read as "...". Have
+        the caller remove the first; the second cannot be helped outside the file.
     """
     check_recipe(recipe)
     _check_model(model)
-    output_name = "score" if model.problem == "regression" else "probabilities"
-    content = _name_tensors(_convert(model, RECIPES[recipe][1]), output_name)
+    if static_length is None and RECIPES[recipe].static_length is not None:
+        static_length = min(RECIPES[recipe].static_length, model.config.max_sequence_length)
+    if tokenizer_in_graph:
+        _check_text_graph(model, static_length)
+    if static_length is not None:
+        _check_length(model, static_length)
+    function = text_function(model) if tokenizer_in_graph else ids_function(model, static_length)
+    content = _convert(function, RECIPES[recipe])
+    if RECIPES[recipe].tool == "quantizer":
+        content = _quantize(content, recipe, model, static_length, examples)
+    content = add_metadata(content, model)
+    settings = _file_settings(recipe, static_length, tokenizer_in_graph) | (file_settings or {})
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
-        _attach(temporary, model, recipe)
+        _attach(temporary, model, settings)
         size_bytes = temporary.stat().st_size
     return {"path": str(path), "recipe": recipe, "size_bytes": size_bytes}
-
-
-def check_recipe(recipe):
-    """Raises ValueError if there is no such recipe."""
-    if recipe not in RECIPES:
-        advice = did_you_mean(recipe, RECIPES)
-        raise ValueError(f'Unknown recipe "{recipe}".{advice} Recipes: {", ".join(RECIPES)}.')
 
 
 def _check_model(model):
     if getattr(model, "labels", None) is None:
         raise ValueError(
             "The model has no head. Fine-tune or distil it on a task before exporting it."
-        )
-    if model.problem not in BertClassifier.problems:
-        raise ValueError(
-            f"The model is for {model.problem}; a .tflite file is made of models for "
-            f"{', '.join(BertClassifier.problems)}."
         )
     if model.vocabulary is None:
         raise ValueError(
@@ -92,71 +106,68 @@ def _check_model(model):
         )
 
 
-def _convert(model, settings):
+def _check_text_graph(model, static_length):
+    if static_length is not None:
+        raise ValueError(
+            f"`static_length` is {static_length}, but a file that tokenizes takes text of any "
+            "length. Leave out one of `static_length` and `tokenizer_in_graph`."
+        )
+    if model.problem not in BertClassifier.problems:
+        raise ValueError(
+            f"The model is for {model.problem}, whose answers are places among the caller's "
+            "tokens. Export it without `tokenizer_in_graph`."
+        )
+
+
+def _check_length(model, static_length):
+    longest = model.config.max_sequence_length
+    if not 3 <= static_length <= longest:
+        raise ValueError(
+            f"`static_length` is {static_length}, expected 3 to {longest}, which is all that the "
+            "model has positions for."
+        )
+
+
+def _convert(function, recipe):
+    """A function as the bytes of a TFLite model: float32, unless the recipe is the converter's."""
+    settings = recipe.settings if recipe.tool == "converter" else {}
     module = tf.Module()
-    module.serve = _serving_function(model)
-    # Variables that TensorFlow cannot reach from the module would not become constants of the file.
-    module.weights = [variable.value for variable in model.variables]
-    function = module.serve.get_concrete_function()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+    module.serve = function
+    concrete = function.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    converter.target_spec.supported_types = settings.get("supported_types", [])
-    converter.optimizations = settings.get("optimizations", [])
+    types = settings.get("supported_types", ())
+    converter.target_spec.supported_types = [tf.as_dtype(name) for name in types]
+    converter.optimizations = [tf.lite.Optimize(name) for name in settings.get("optimizations", ())]
+    per_tensor = settings.get("per_tensor", False)
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = per_tensor
+    # Tokenizing is not among the operators built in.
+    converter.allow_custom_ops = concrete.inputs[0].dtype == tf.string
     return converter.convert()
 
 
-def _serving_function(model):
-    config = model.config
-    specs = [tf.TensorSpec((1, None), tf.int32, name=name) for name in INPUT_NAMES]
+def _quantize(content, recipe, model, static_length, examples):
+    from tinybert_tf.export.quantizer import quantize  # takes seconds to import
 
-    @tf.function(input_signature=specs, autograph=False)
-    def serve(ids, mask, segment_ids):
-        # MediaPipe feeds overlong texts whole, benchmark tools feed random integers.
-        inputs = {
-            "token_ids": _fit(ids, config, config.vocabulary_size),
-            "padding_mask": _fit(mask, config, 2),
-            "segment_ids": _fit(segment_ids, config, config.num_segments),
-        }
-        return SERVED_OUTPUTS[model.problem](model(inputs, training=False)["logits"])
-
-    return serve
+    file, inputs = read_model(content), None
+    name_tensors(file)  # by which the quantizer knows the outputs
+    if RECIPES[recipe].needs_calibration and examples is not None:
+        inputs = example_inputs(model, examples, static_length)
+    return quantize(write_model(file), recipe, inputs)
 
 
-def _fit(values, config, count):
-    """Values in [0, count), at most the model's length of them; the last one, [SEP], stays."""
-    kept = tf.minimum(tf.shape(values)[1], config.max_sequence_length)
-    values = tf.concat([values[:, : kept - 1], values[:, -1:]], axis=1)
-    return tf.clip_by_value(values, 0, count - 1)
+def _file_settings(recipe, static_length, tokenizer_in_graph):
+    """What `tinybert_tf.json` holds beside what is the model's."""
+    settings = {"recipe": recipe}
+    if static_length is not None:
+        settings["max_sequence_length"] = static_length
+    if tokenizer_in_graph:
+        settings["tokenizer_in_graph"] = True
+    return settings
 
 
-def _name_tensors(content, output_name):
-    """Gives inputs and output their own names, and the inputs their order.
-
-    The converter names them "serving_default_ids:0". The bytes are changed in place, as the new
-    names are shorter: writing the model anew through the schema's Python classes would lose the
-    alignment of the weights.
-    """
-    content = bytearray(content)
-    graph = schema.Model.GetRootAs(content).Subgraphs(0)
-    indices = {graph.Tensors(index).Name(): index for index in graph.InputsAsNumpy()}
-    ordered = [indices[f"serving_default_{name}:0".encode()] for name in INPUT_NAMES]
-    graph.InputsAsNumpy()[:] = ordered
-    for index, name in zip([*ordered, graph.Outputs(0)], [*INPUT_NAMES, output_name], strict=True):
-        _rename(content, graph.Tensors(index), name.encode())
-    return bytes(content)
-
-
-def _rename(content, tensor, name):
-    old, table = tensor.Name(), tensor._tab
-    if len(name) > len(old):
-        raise RuntimeError(f"No room for the tensor name {name!r} in place of {old!r}.")
-    start = table.Vector(table.Offset(10))  # The name is field 3; its length stands before it.
-    content[start - 4 : start] = len(name).to_bytes(4, "little")
-    content[start : start + len(old)] = name.ljust(len(old), b"\0")
-
-
-def _attach(path, model, recipe):
+def _attach(path, model, settings):
     """Appends the zip: uncompressed, so that a phone can map its files."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
-        for name, text in served_files(model, recipe=recipe).items():
+        for name, text in served_files(model, **settings).items():
             archive.writestr(zipfile.ZipInfo(name), text)

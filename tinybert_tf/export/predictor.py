@@ -1,11 +1,14 @@
 """The answers of a .tflite file to texts."""
 
+import dataclasses
+
 import numpy as np
 
-from tinybert_tf.data import BertTokenizer
+from tinybert_tf.data import rows_of
+from tinybert_tf.edge.interpreter import INPUT_NAMES
 from tinybert_tf.models import Vocabulary
 
-_EXAMPLES_AT_ONCE = 4096
+_ROWS_AT_ONCE = 4096
 
 
 def predict_file(edge_model, examples, max_length=None):
@@ -14,18 +17,36 @@ def predict_file(edge_model, examples, max_length=None):
     Args:
         edge_model: `tinybert_tf.edge.EdgeModel` of a file that holds its vocabulary.
         examples: `Examples`; labels are not looked at.
-        max_length: int, the most tokens of an example; `None`, or more than the model takes, means
-            all that the model takes.
+        max_length: int, the most tokens of an example; `None`, or more than the file takes, means
+            all that the file takes.
 
     Returns:
         float32 array `(examples, columns)`: probabilities of the classes in the order of
-        `edge_model.labels`, or scores `(examples, 1)`.
+        `edge_model.labels`, or scores `(examples, 1)`; for spans and tags logits `(rows, longest,
+        columns)` as `predict_rows` gives them.
 
     Raises:
         ValueError: If the file holds no vocabulary, or there are no examples.
 
     Example:
         predict_file(EdgeModel("sst2.tflite"), Examples(["a fine film"]))
+    """
+    return predict_rows(edge_model, file_rows(edge_model, examples, max_length))
+
+
+def file_rows(edge_model, examples, max_length=None):
+    """Turns examples into the rows of tokens that a .tflite file reads.
+
+    Args:
+        edge_model: as for `predict_file`.
+        examples: as for `predict_file`.
+        max_length: as for `predict_file`.
+
+    Returns:
+        `TextRows`, `SpanRows` or `TagRows`, by what the file is for.
+
+    Raises:
+        ValueError: If the file holds no vocabulary, or there are no examples.
     """
     if edge_model.vocabulary_text is None:
         raise ValueError(
@@ -34,26 +55,72 @@ def predict_file(edge_model, examples, max_length=None):
         )
     if not len(examples):
         raise ValueError("There are no examples to predict.")
+    settings = edge_model.settings
     tokens = tuple(edge_model.vocabulary_text.removesuffix("\n").split("\n"))
-    tokenizer = BertTokenizer(Vocabulary(tokens, edge_model.settings["lower_case"]))
-    longest = edge_model.settings["max_sequence_length"]
-    rows = _encode(tokenizer, examples, min(max_length or longest, longest))
-    return np.concatenate([_answer(edge_model, ids, segment_ids) for ids, segment_ids in rows])
+    vocabulary = Vocabulary(tokens, settings["lower_case"])
+    longest = settings["max_sequence_length"]
+    return _rows(settings["problem"], examples, vocabulary, min(max_length or longest, longest))
 
 
-def _encode(tokenizer, examples, max_length):
-    """Yields token ids and segment ids, int32 arrays `(length,)`, of one example after another."""
-    for start in range(0, len(examples), _EXAMPLES_AT_ONCE):
-        part = slice(start, start + _EXAMPLES_AT_ONCE)
-        pairs = None if examples.text_pairs is None else examples.text_pairs[part]
-        encoded = tokenizer.encode(examples.texts[part], pairs, max_length=max_length)
-        yield from zip(*map(_rows, encoded), strict=True)
+def example_inputs(model, examples, max_length=None):
+    """What a file of a model is fed for examples.
+
+    Args:
+        model: a model with a head and a vocabulary.
+        examples: `Examples`; labels are not looked at.
+        max_length: int, the most tokens of an example; `None` means all that the model takes.
+
+    Yields:
+        For each row of tokens a dict of int32 arrays `(1, length)`: `ids`, `mask`, `segment_ids`.
+    """
+    longest = max_length or model.config.max_sequence_length
+    for ids, segment_ids in _encode(_rows(model.problem, examples, model.vocabulary, longest)):
+        values = ids, np.ones_like(ids), segment_ids
+        yield {name: row[np.newaxis] for name, row in zip(INPUT_NAMES, values, strict=True)}
 
 
-def _rows(ragged):
+def _rows(problem, examples, vocabulary, max_length):
+    examples = dataclasses.replace(examples, labels=None)
+    return rows_of(problem)(examples, vocabulary, max_length)
+
+
+def predict_rows(edge_model, rows):
+    """Runs a .tflite file over rows of tokens, each at its true length.
+
+    Args:
+        edge_model: as for `predict_file`.
+        rows: as `file_rows` gives them.
+
+    Returns:
+        float32 array `(num_rows, columns)`; for spans, whose columns are starts and ends, and for
+        tags `(num_rows, longest, columns)`, zero beyond the end of a row.
+    """
+    answers = [_answer(edge_model, *row) for row in _encode(rows)]
+    if answers[0].ndim == 2:
+        return np.concatenate(answers)
+    longest = int(rows.lengths.max())
+    outputs = np.zeros((len(answers), longest, answers[0].shape[-1]), np.float32)
+    for output, answer in zip(outputs, answers, strict=True):
+        output[: answer.shape[1]] = answer[0]
+    return outputs
+
+
+def _encode(rows):
+    """Yields token ids and segment ids, int32 arrays `(length,)`, of one row after another."""
+    for start in range(0, rows.num_rows, _ROWS_AT_ONCE):
+        part = np.arange(start, min(start + _ROWS_AT_ONCE, rows.num_rows))
+        ids, segment_ids, _ = rows.encode(part)
+        yield from zip(_cut(ids), _cut(segment_ids), strict=True)
+
+
+def _cut(ragged):
     return np.split(ragged.flat_values.numpy(), ragged.row_splits.numpy()[1:-1])
 
 
 def _answer(edge_model, ids, segment_ids):
-    (answer,) = edge_model.run(ids, np.ones_like(ids), segment_ids).values()
+    """Float32 array `(1, columns)`, or `(1, length, columns)` where each token has an answer."""
+    outputs = edge_model.run(ids, np.ones_like(ids), segment_ids)
+    if "start_logits" in outputs:
+        return np.stack([outputs["start_logits"], outputs["end_logits"]], axis=-1)
+    (answer,) = outputs.values()
     return answer

@@ -4,7 +4,7 @@ import numpy as np
 
 from tinybert_tf.edge import EdgeModel
 from tinybert_tf.evaluation import predict, task_metrics, to_answers, to_outputs
-from tinybert_tf.export.predictor import predict_file
+from tinybert_tf.export.predictor import file_rows, predict_rows
 
 _NUM_WORST = 5
 
@@ -12,21 +12,24 @@ _NUM_WORST = 5
 def verify(model, path, task, split="dev"):
     """Compares a .tflite file with its model, example by example.
 
+    Both read texts cut to the length that the file takes.
+
     Args:
-        model: `BertClassifier` that the file was made from.
+        model: the model with a head that the file was made from.
         path: str or path-like, the .tflite file.
         task: `tinybert_tf.data.Task`, whose texts both read.
         split: "train", "dev" or "test".
 
     Returns:
         dict with `path`, `split`, `num_examples`; `agreement`, the share of examples to which both
-        give the same label or labels (`None` for regression); `metrics`, for each of the task's
-        metrics a dict of its value for the `model`, for the `file`, and the `drop` between them
-        (empty if the split has no labels); `largest_logit_difference`, over examples and classes,
-        of logits less their mean over the classes (a file keeps probabilities, whose logarithm is
-        that up to a constant), or of scores; and `worst_examples`, those that differ most: `text`,
-        `text_pair`, `difference`, `model_label`, `file_label` (`None` for regression),
-        `model_outputs` and `file_outputs` (probabilities or the score).
+        give the same answer: label, labels, text or all tags (`None` for regression); `metrics`,
+        for each of the task's metrics a dict of its value for the `model`, for the `file`, and the
+        `drop` between them (empty if the split has no labels); `largest_logit_difference`, over
+        examples, tokens and classes, of logits less their mean over the classes (a file keeps
+        probabilities, whose logarithm is that up to a constant), of logits themselves for spans and
+        tags, or of scores; and `worst_examples`, those that differ most: `text`, `text_pair`,
+        `difference`, `model_label`, `file_label` (the answers; `None` for regression),
+        `model_outputs` and `file_outputs` (probabilities or the score; `None` for spans and tags).
 
     Raises:
         ValueError: If the file is broken, holds no vocabulary, has other labels than the model, or
@@ -42,38 +45,52 @@ def verify(model, path, task, split="dev"):
             f"{path} has the labels {', '.join(edge_model.labels)}, the model has "
             f"{', '.join(model_labels) or 'none'}. Verify a file with the model it was made from."
         )
+    task.check_model(model)
     examples = task.examples(split)
-    logits = np.asarray(predict(model, getattr(task, split)(model)), np.float32)
-    outputs = to_outputs(logits, model.problem), predict_file(edge_model, examples, task.max_length)
-    _check_finite(outputs[1], path, examples)
-    differences = _differences(model, logits, outputs[1])
-    answers = [to_answers(rows, model.problem, model.labels) for rows in outputs]
+    rows = file_rows(edge_model, examples, task.max_length)
+    batches = task.batches(split, model, max_length=rows.max_length, batch_size=32)
+    temperature = (edge_model.settings or {}).get("temperature", 1.0)
+    logits = predict(model, batches) / temperature
+    outputs = to_outputs(logits, model.problem), predict_rows(edge_model, rows)
+    _check_finite(outputs[1], path, examples, rows)
+    differences = _differences(model, logits, outputs[1], rows)
+    answers = [
+        to_answers(found, model.problem, model.labels, rows, task.allows_no_answer)
+        for found in outputs
+    ]
     agreement = np.mean([before == after for before, after in zip(*answers, strict=True)])
     return {
         "path": str(path),
         "split": split,
         "num_examples": len(examples),
         "agreement": None if _is_score(model) else float(agreement),
-        "metrics": _metrics(model, task, examples, outputs),
+        "metrics": _metrics(model, task, examples, outputs, rows),
         "largest_logit_difference": float(differences.max()),
         "worst_examples": _worst(model, examples, outputs, answers, differences),
     }
 
 
-def _check_finite(outputs, path, examples):
-    wrong = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
-    if wrong.size:
+def _check_finite(outputs, path, examples, rows):
+    wrong = _of_examples(~np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1), rows)
+    if wrong.any():
         raise ValueError(
-            f"{path} answers {wrong.size} of {len(examples)} examples with something that is not a "
-            f"finite number, first {examples.texts[wrong[0]]!r}. Export it with another recipe."
+            f"{path} answers {wrong.sum()} of {len(examples)} examples with something that is not "
+            f"a finite number, first {examples.texts[wrong.argmax()]!r}. "
+            "Export it with another recipe."
         )
+
+
+def _of_examples(values, rows):
+    """The greatest value of each example, whose rows are one, or the windows of its context."""
+    example_of = getattr(rows, "example_of", np.arange(rows.num_rows))
+    return np.maximum.reduceat(values, np.unique(example_of, return_index=True)[1])
 
 
 def _is_score(model):
     return model.problem == "regression"
 
 
-def _differences(model, logits, file_outputs):
+def _differences(model, logits, file_outputs, rows):
     """Greatest difference of each example, float array `(examples,)`."""
     tiny = np.finfo(np.float32).tiny
     if model.problem == "classification":
@@ -83,13 +100,20 @@ def _differences(model, logits, file_outputs):
     elif model.problem == "multilabel":
         odds = np.maximum(file_outputs, tiny) / np.maximum(1 - file_outputs, tiny)
         file_outputs = np.log(odds)
-    return np.abs(logits - file_outputs).max(axis=1)
+    if logits.ndim == 2:
+        return np.abs(logits - file_outputs).max(axis=1)
+    longest = file_outputs.shape[1]
+    differences = np.abs(logits[:, :longest] - file_outputs).max(axis=2)
+    is_token = np.arange(longest) < rows.lengths[:, np.newaxis]
+    return _of_examples(np.where(is_token, differences, 0).max(axis=1), rows)
 
 
-def _metrics(model, task, examples, outputs):
+def _metrics(model, task, examples, outputs, rows):
     if examples.labels is None:
         return {}
-    before, after = (task_metrics(task, examples.labels, rows, model.labels) for rows in outputs)
+    before, after = (
+        task_metrics(task, examples.labels, found, model.labels, rows) for found in outputs
+    )
     return {
         name: {"model": before[name], "file": after[name], "drop": before[name] - after[name]}
         for name in before
@@ -103,7 +127,7 @@ def _worst(model, examples, outputs, answers, differences):
             "text_pair": examples.text_pairs and examples.text_pairs[index],
             "difference": float(differences[index]),
             **{f"{name}_label": _label(model, found[index]) for name, found in _named(answers)},
-            **{f"{name}_outputs": rows[index].tolist() for name, rows in _named(outputs)},
+            **{f"{name}_outputs": _numbers(found, index) for name, found in _named(outputs)},
         }
         for index in np.argsort(-differences, kind="stable")[:_NUM_WORST]
     ]
@@ -115,3 +139,7 @@ def _named(outputs):
 
 def _label(model, answer):
     return None if _is_score(model) else answer
+
+
+def _numbers(outputs, index):
+    return outputs[index].tolist() if outputs.ndim == 2 else None

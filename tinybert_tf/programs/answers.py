@@ -16,18 +16,36 @@ class Answered:
         labels: tuple of str, names of the outputs.
         problem: str, the model's.
         rows: `SpanRows` or `TagRows` that the outputs are of, or `None`.
+        out_of_scope_threshold: float; a text whose highest probability is below it is of no class.
+            `None` where the model has no threshold.
+        out_of_scope_label: str, what such a text is called, or `None`.
     """
 
     outputs: np.ndarray
     labels: tuple[str, ...]
     problem: str
     rows: object = None
+    out_of_scope_threshold: float | None = None
+    out_of_scope_label: str | None = None
 
     def answers(self, **settings):
         """An entry in words for each example; see `tinybert_tf.evaluation.to_answers`."""
         from tinybert_tf.evaluation import to_answers
 
         return to_answers(self.outputs, self.problem, self.labels, self.rows, **settings)
+
+    @property
+    def confidences(self):
+        """The highest probability of each example, float array `(num_examples,)`."""
+        return self.outputs.max(axis=1)
+
+    def scoped_answers(self):
+        """As `answers`, but `out_of_scope_label` for each text below the threshold."""
+        if self.out_of_scope_threshold is None:
+            return self.answers()
+        is_sure = self.confidences >= self.out_of_scope_threshold
+        pairs = zip(self.answers(), is_sure, strict=True)
+        return [answer if sure else self.out_of_scope_label for answer, sure in pairs]
 
 
 class Answerer:
@@ -80,10 +98,12 @@ class Answerer:
         """
         examples = dataclasses.replace(examples, labels=None)
         if self._path.suffix == ".tflite":
-            from tinybert_tf.export import predict_file
+            from tinybert_tf.export.predictor import file_rows, predict_rows
 
-            outputs = predict_file(self._model, examples, max_length)
-            return Answered(outputs, self.labels, self.problem)
+            rows = file_rows(self._model, examples, max_length)
+            outputs = predict_rows(self._model, rows)
+            scope = self._model.out_of_scope_threshold, self._model.out_of_scope_label
+            return Answered(outputs, self.labels, self.problem, rows, *scope)
         return self._ask_model(examples, max_length)
 
     def _ask_model(self, examples, max_length):

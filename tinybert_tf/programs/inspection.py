@@ -171,6 +171,7 @@ def _tflite_parts(path):
 
     interpreter = load_interpreter(path)  # refuses what is not whole
     yield {"size_bytes": path.stat().st_size} | _graph(path)
+    yield {"metadata": _metadata(path)}
     signatures = interpreter.get_signature_list()
     yield {
         "signature": next(iter(signatures), None),
@@ -198,6 +199,14 @@ def _tensors(details):
         tensor["name"]: f"{tuple(map(int, tensor['shape_signature']))} {tensor['dtype'].__name__}"
         for tensor in details
     }
+
+
+def _metadata(path):
+    """What the file says about itself to other programs; `None` if nothing."""
+    from tinybert_tf.export.metadata import read_metadata
+
+    found = read_metadata(path)
+    return found and {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def _graph(path):

@@ -108,6 +108,9 @@ class TaskSettings(FileSettings):
         (), "names of the classes; those in your first file, of tags in all files, if unset"
     )
     label_separator: str = setting(",", "what stands between several labels of a text")
+    out_of_scope_label: str | None = setting(
+        None, "label of texts that are of none of the classes; the model does not learn them"
+    )
     max_length: int | None = setting(
         None, "most word-pieces of an example; the task's own if unset"
     )

@@ -73,18 +73,62 @@ def latency_plot(files):
     Returns:
         str, SVG.
     """
+    lines = {
+        name: [(case["length"], case["p50_ms"]) for case in file["latency"] if case["threads"] == 1]
+        for name, file in files.items()
+    }
+    return latency_lines(lines, "median ms, one thread")
+
+
+def latency_lines(lines, what):
+    """Latency over the number of tokens.
+
+    Args:
+        lines: dict of label to a list of `(length, milliseconds)`.
+        what: str, which latency it is.
+
+    Returns:
+        str, SVG.
+    """
     figure = Figure(figsize=(9, 2.9), layout="constrained")
     panel = figure.subplots()
-    for (name, file), colour in zip(files.items(), itertools.cycle(_COLOURS), strict=False):
-        cases = [case for case in file["latency"] if case["threads"] == 1]
-        lengths = [case["length"] for case in cases]
-        panel.plot(lengths, [case["p50_ms"] for case in cases], "o-", color=colour, label=name)
+    styles = itertools.product(("o-", "s--", "^:"), _COLOURS)
+    for (label, points), (style, colour) in zip(lines.items(), styles, strict=False):
+        panel.plot(*zip(*points, strict=True), style, color=colour, label=label)
     panel.set_yscale("log")
-    panel.set_xticks(lengths)
+    panel.set_xticks(sorted({length for points in lines.values() for length, _ in points}))
     panel.set_xlabel("word-pieces")
-    panel.set_ylabel("median ms, one thread")
+    panel.set_ylabel(what)
     panel.legend(frameon=False)
     _lighten(panel)
+    return _svg(figure)
+
+
+def pareto_plot(rows, metric):
+    """Accuracy of files over their size and over their latency; dominated files are hollow.
+
+    Args:
+        rows: list of dicts, from `mark_dominated`, with `student`.
+        metric: str, what `metric` of the rows is called.
+
+    Returns:
+        str, SVG.
+    """
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    costs = {"megabytes": lambda row: row["size_bytes"] / 1e6, "ms": lambda row: row["latency_ms"]}
+    students = dict.fromkeys(row["student"] for row in rows)
+    colours = dict(zip(students, itertools.cycle(_COLOURS), strict=False))
+    for panel, (label, cost) in zip(panels, costs.items(), strict=True):
+        for row in rows:
+            place, colour = (cost(row), row["metric"]), colours[row["student"]]
+            fill = "none" if row["dominated_by"] else colour
+            panel.plot(*place, "o", color=colour, markerfacecolor=fill)
+            panel.annotate(row["name"], place, (4, 3), textcoords="offset points", size=7)
+        panel.set_xscale("log")
+        panel.set_xlabel(label)
+        _lighten(panel)
+    panels[0].set_ylabel(metric)
     return _svg(figure)
 
 

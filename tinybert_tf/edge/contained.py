@@ -1,0 +1,71 @@
+"""Measuring in a process of its own, whose death is an error like any other."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+
+_LINES_SHOWN = 3
+
+
+def run_contained(job, **arguments):
+    """Runs a job of `tinybert_tf.edge.measurement` in a fresh process.
+
+    Args:
+        job: str, a key of its `JOBS`.
+        **arguments: what the job takes, all of which JSON can write.
+
+    Returns:
+        What the job returns, as JSON reads it.
+
+    Raises:
+        ValueError: If the job refuses, or its process dies; the message names the file that it was
+            running and the signal.
+
+    Example:
+        run_contained("start", path="sst2.tflite", lengths=[32])["load_ms"]
+    """
+    # What it says goes to a file: somebody who reads a pipe would disturb what is timed.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        child = subprocess.run(
+            [sys.executable, "-m", "tinybert_tf.edge.measurement"],
+            input=json.dumps({"job": job, **arguments}),
+            stdout=said,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": _search_path()},
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        said.seek(0)
+        path, end = _last(said)
+    if "error" in end:
+        raise ValueError(end["error"])
+    if child.returncode or "result" not in end:
+        raise ValueError(f"{path} does not run: {_cause(child)}")
+    return end["result"]
+
+
+def _search_path():
+    root = str(pathlib.Path(__file__).parents[2])
+    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+
+
+def _last(lines):
+    """Returns the file that was worked on last, and the result or error if there is one."""
+    path, end = "The measuring", {}
+    for line in lines:
+        said = json.loads(line) if line.endswith("\n") else {}
+        path, end = said.get("path", path), said
+    return path, end
+
+
+def _cause(child):
+    shown = "\n".join(child.stderr.strip().splitlines()[-_LINES_SHOWN:])
+    if child.returncode < 0:
+        name = signal.Signals(-child.returncode).name
+        return f"the runtime died of {name}. Try a newer runtime or another recipe.\n{shown}"
+    return f"exit status {child.returncode}. {shown}"

@@ -1,0 +1,190 @@
+"""What is measured of .tflite files, by a process that does nothing else.
+
+`tinybert_tf.edge.contained.run_contained` starts it as `python -m tinybert_tf.edge.measurement`: it
+reads a job from standard input, and writes a line of JSON for every file that it takes up and one
+for the result.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import sys
+import time
+
+import numpy as np
+
+from tinybert_tf.edge.energy import find_sensor
+from tinybert_tf.edge.interpreter import EdgeModel, find_runtime
+from tinybert_tf.edge.word_pieces import WordPieces
+
+ENERGY_SECONDS = 1.0
+_WARMUP_TEXTS = 5
+
+
+def measure_start(path, lengths, take_up):
+    """Measures how a file begins.
+
+    Args:
+        path: str, the .tflite file.
+        lengths: ints, tokens of the inputs.
+        take_up: function that is told the path of a file before it is run.
+
+    Returns:
+        Dict with `load_ms`, `first_ms`, `peak_memory_bytes`, `memory_growth_bytes` as in
+        `tinybert_tf.edge.benchmark.benchmark`.
+    """
+    find_runtime()
+    before_bytes = _memory_bytes("VmRSS")
+    take_up(path)
+    load_ms, model = _time_ms(EdgeModel, path)
+    first_ms, _ = _time_ms(model.run, **_inputs(max(lengths)))
+    for length in lengths:
+        model.run(**_inputs(length))
+    peak_bytes = _memory_bytes("VmHWM")
+    return {
+        "load_ms": load_ms,
+        "first_ms": first_ms,
+        "peak_memory_bytes": peak_bytes,
+        "memory_growth_bytes": None if peak_bytes is None else peak_bytes - before_bytes,
+    }
+
+
+def measure_latency(paths, lengths, threads, runs, warmup, take_up):
+    """Times files in turns, a run each, so that all meet the same moods of the machine.
+
+    Args:
+        paths: list of str, the .tflite files.
+        lengths, threads, runs, warmup: as in `tinybert_tf.edge.benchmark.benchmark`.
+        take_up: function that is told the path of a file before it is run.
+
+    Returns:
+        List of dicts with `length`, `threads`, `times_ms` (a list of `runs` times for each file)
+        and `energy_mj` (of a run, for each file; `None` where nothing tells).
+    """
+    sensor, cases = find_sensor(), []
+    for num_threads in threads:
+        models = [_load(path, num_threads, take_up) for path in paths]
+        for length in lengths:
+            times_ms = _time_in_turns(models, _inputs(length), warmup + runs, take_up)
+            energy_mj = [_energy_mj(model, _inputs(length), sensor, take_up) for model in models]
+            case = {"length": length, "threads": num_threads, "energy_mj": energy_mj}
+            cases.append(case | {"times_ms": times_ms[warmup:].T.tolist()})
+    return cases
+
+
+def measure_texts(path, sentences, threads, take_up):
+    """Times a file on sentences, from text to answer, one after the other.
+
+    Args:
+        path: str, the .tflite file.
+        sentences: list of str.
+        threads: ints, CPU threads of the runtime.
+        take_up: function that is told the path of a file before it is run.
+
+    Returns:
+        List of dicts, one for each number of threads, with `threads`, `sentences` and `tokens`
+        (how many), `seconds` (all of it), `tokenize_seconds` (of those) and `energy_mj` (of a
+        sentence; `None` where nothing tells).
+    """
+    sensor, cases = find_sensor(), []
+    for num_threads in threads:
+        model = _load(path, num_threads, take_up)
+        word_pieces = WordPieces(model)
+        for sentence in sentences[:_WARMUP_TEXTS]:
+            _answer(model, word_pieces, sentence)
+        with sensor or contextlib.nullcontext():
+            counts = np.array([_answer(model, word_pieces, sentence) for sentence in sentences])
+        tokens, tokenize_ms, run_ms = counts.sum(axis=0)
+        cases.append(
+            {
+                "threads": num_threads,
+                "sentences": len(sentences),
+                "tokens": int(tokens),
+                "seconds": (tokenize_ms + run_ms) / 1e3,
+                "tokenize_seconds": tokenize_ms / 1e3,
+                "energy_mj": sensor and sensor.joules * 1e3 / len(sentences),
+            }
+        )
+    return cases
+
+
+JOBS = {"start": measure_start, "latency": measure_latency, "texts": measure_texts}
+
+
+def main():
+    """Does the job that standard input holds."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Some runtimes write there.
+
+    def say(**line):
+        answers.write(json.dumps(line) + "\n")
+        answers.flush()
+
+    job = json.load(sys.stdin)
+    try:
+        say(result=JOBS[job.pop("job")](**job, take_up=lambda path: say(path=str(path))))
+    except (ValueError, ImportError) as error:
+        say(error=str(error))
+
+
+def _load(path, num_threads, take_up):
+    take_up(path)
+    return EdgeModel(path, num_threads)
+
+
+def _inputs(length):
+    # Every id is in every vocabulary; what the tokens are does not change the time.
+    return {"ids": np.ones(length), "mask": np.ones(length), "segment_ids": np.zeros(length)}
+
+
+def _time_in_turns(models, inputs, rounds, take_up):
+    """Returns a float array `(rounds, models)` of milliseconds."""
+    times_ms = np.empty((rounds, len(models)))
+    for turn in np.ndindex(times_ms.shape):
+        model = models[turn[1]]
+        take_up(model.path)
+        times_ms[turn], _ = _time_ms(model.run, **inputs)
+    return times_ms
+
+
+def _time_ms(function, *arguments, **inputs):
+    start = time.perf_counter()
+    result = function(*arguments, **inputs)
+    return (time.perf_counter() - start) * 1e3, result
+
+
+def _energy_mj(model, inputs, sensor, take_up):
+    if sensor is None:
+        return None
+    take_up(model.path)
+    count, end = 0, time.perf_counter() + ENERGY_SECONDS
+    with sensor:
+        while not count or time.perf_counter() < end:
+            model.run(**inputs)
+            count += 1
+    return sensor.joules * 1e3 / count
+
+
+def _answer(model, word_pieces, sentence):
+    """Answers a sentence; returns its tokens and the milliseconds of tokenizer and model."""
+    tokenize_ms, ids = _time_ms(word_pieces.encode, sentence)
+    run_ms, _ = _time_ms(model.run, ids, np.ones(len(ids)), np.zeros(len(ids)))
+    return len(ids), tokenize_ms, run_ms
+
+
+def _memory_bytes(field):
+    """Returns VmRSS (now) or VmHWM (the peak) of this process, `None` where there is no /proc.
+
+    Note: `resource.getrusage` would count the parent's memory too: its peak survives the start of a
+        program.
+    """
+    status = pathlib.Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(lines[field].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    main()
