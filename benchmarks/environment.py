@@ -15,8 +15,11 @@ from tinybert_tf.atomic import atomic_file
 PACKAGES = ("tinybert-tf", "tensorflow", "tensorflow-text", "keras", "numpy")
 
 
-def describe():
+def describe(packages=PACKAGES):
     """The machine, the versions, the date and the command of this process.
+
+    Args:
+        packages: sequence of str, whose versions to tell.
 
     Returns:
         Dict that JSON can hold.
@@ -25,9 +28,9 @@ def describe():
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "gpus": gpus(),
+        "gpus": gpus() if "tensorflow" in packages else [],
         "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        | {name: importlib.metadata.version(name) for name in packages},
         "date": datetime.date.today().isoformat(),
         "command": command(),
     }

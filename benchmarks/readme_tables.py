@@ -4,7 +4,8 @@
         --start runs/snips_start --tasks runs/tasks --general runs/general \\
         --two-stage runs/two_stage --augmentation runs/two_stage --pareto runs/pareto \\
         --augmentation-speed runs/augmentation_speed.jsonl --throughput runs/throughput.jsonl \\
-        --products runs/products.jsonl --scaling runs/scaling.jsonl
+        --products runs/products.jsonl --scaling runs/scaling.jsonl \\
+        --device-speed runs/device_speed/speed.jsonl
 
 Each run's figures are kept in benchmarks/results/ as the programs wrote them; the tables are made
 from there. Without a flag the README is written anew from what is kept.
@@ -292,6 +293,29 @@ def pareto_table(record):
     return table([header, *rows]) + footnote(record).replace("\n", f"\n{note}", 1)
 
 
+def device_speed_table(records):
+    """Size and latency of files that ran in turns, and how many times the default file's."""
+    lengths = list(dict.fromkeys(record["length"] for record in records))
+    header = ["file", "MB"]
+    for length in lengths:
+        header += [f"{length} tokens", "times the default"]
+    rows = [header]
+    for name in dict.fromkeys(record["file"] for record in records):
+        own = {r["length"]: r for r in records if r["file"] == name}
+        cells = [f"`{name}`", f"{own[lengths[0]]['size_bytes'] / 1e6:.1f}"]
+        for length in lengths:
+            times = own[length]["ratios"].get(DEFAULT_FILE, 1)
+            cells += [f"{own[length]['p50_ms']:.2f} ms", f"{times:.2f}x"]
+        rows.append(cells)
+    versions = records[0]["versions"]
+    packages = ", ".join(f"{name} {versions[name]}" for name in ("ai-edge-litert", "onnxruntime"))
+    processor = " ".join(records[0]["processor"].split()[:2])
+    return table(rows) + f"\n{records[0]['date']}, {processor}, {packages}, one thread.\n"
+
+
+DEFAULT_FILE = "tinybert_4l_312d.dynamic_wi8_afp32.tflite"
+
+
 def augmentation_speed_table(records):
     """Sentences a second of each way to ask a masked LM for words."""
     rows = [["way", "sentences/s", "times as released"]]
@@ -433,6 +457,7 @@ TABLES = {
     "general": (collect_general, general_table),
     "two_stage": (collect_two_stage, two_stage_table),
     "augmentation": (collect_augmentation, augmentation_table),
+    "device_speed": (collect_lines, device_speed_table),
     "pareto": (collect_pareto, pareto_table),
     "augmentation_speed": (collect_lines, augmentation_speed_table),
     "throughput": (collect_lines, throughput_table),

@@ -1,3 +1,4 @@
+import pathlib
 import subprocess
 import sys
 
@@ -27,6 +28,12 @@ def test_targets_are_recipes():
         "legacy-2.14": "legacy_dynamic_wi8",
     }
     assert set(TARGETS.values()) <= set(RECIPES)
+
+
+def test_the_readme_has_every_recipe():
+    text = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    for name, recipe in RECIPES.items():
+        assert f"| `{name}` | {recipe.advice} | {recipe.oldest_runtimes} |" in text
 
 
 def test_known_recipes_pass():

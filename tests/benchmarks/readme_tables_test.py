@@ -214,3 +214,22 @@ def test_files_side_by_side():
         [*expected, "sst2 float32"],
     ]
     assert "Medians on 1 thread, ai-edge-litert 2.3.0. " in text
+
+
+def test_files_of_other_runtimes():
+    default = readme_tables.DEFAULT_FILE
+    versions = {"ai-edge-litert": "2.3.0", "onnxruntime": "1.32.0"}
+    shared = {"versions": versions, "processor": "AMD EPYC 9999", "date": "2026-11-23"}
+    records = [
+        {"file": name, "size_bytes": 14_740_000, "length": length, "p50_ms": length * 0.01}
+        | {"ratios": {} if name == default else {default: 2.126}}
+        | shared
+        for name in (default, "b.onnx")
+        for length in (32, 128)
+    ]
+    text = readme_tables.device_speed_table(records)
+    assert [[cell.strip() for cell in row] for row in cells(text)[1:]] == [
+        [f"`{default}`", "14.7", "0.32 ms", "1.00x", "1.28 ms", "1.00x"],
+        ["`b.onnx`", "14.7", "0.32 ms", "2.13x", "1.28 ms", "2.13x"],
+    ]
+    assert "2026-11-23, AMD EPYC, ai-edge-litert 2.3.0, onnxruntime 1.32.0, one thread." in text
