@@ -9,8 +9,9 @@ OWNERS := .venv-owners
 BEAM := .venv-beam
 BOARD := .venv-board
 MEDIAPIPE := .venv-mediapipe
+PRUNING := .venv-pruning
 
-.PHONY: test slow-test beam-test board-test mediapipe-test normalizer-goldens quickstart lint format build-file constraints goldens check-transformers
+.PHONY: test slow-test beam-test board-test pruning-test mediapipe-test normalizer-goldens quickstart lint format build-file constraints goldens check-transformers
 
 test: lint
 	$(BIN)/python -m pytest
@@ -21,6 +22,10 @@ slow-test: $(INSTALLED)
 # Apache Beam wants older releases than the pins, so it is tested in an environment of its own.
 beam-test: $(BEAM)/.installed
 	$(BEAM)/bin/python -m pytest -k beam tests/corpus tests/integration/prepare_corpus_test.py
+
+# TensorFlow Model Optimization wants an older absl than the pins: an environment of its own too.
+pruning-test: $(PRUNING)/.installed
+	PYTHONSAFEPATH=1 $(PRUNING)/bin/python -m pytest tests/callbacks/pruning_test.py tests/callbacks/weight_clustering_test.py
 
 # What a board has: numpy 1, tflite-runtime, and the wheel without what it asks for.
 board-test: $(INSTALLED) $(BOARD)/.installed
@@ -105,4 +110,9 @@ $(BOARD)/.installed:
 $(MEDIAPIPE)/.installed:
 	$(PYTHON) -m venv $(MEDIAPIPE)
 	$(MEDIAPIPE)/bin/python -m pip install --quiet mediapipe==1.2.2
+	touch $@
+
+$(PRUNING)/.installed: setup.py
+	test -x $(PRUNING)/bin/python || $(PYTHON) -m venv $(PRUNING)
+	$(PRUNING)/bin/python -m pip install --quiet --editable ".[test,pruning]" "tensorflow==2.20.*"
 	touch $@

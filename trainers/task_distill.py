@@ -6,7 +6,9 @@
 `--student` is a preset, a config.json or a model folder. Of the prediction stage the best epoch on
 the dev split is kept. `--intermediate-epochs 0 --prediction-weight 0 --label-weight 1` trains the
 same student on labels alone. `--augment` learns from the variants that augment makes too; the
-prediction stage of scores and spans takes the examples alone, as the paper's does.
+prediction stage of scores and spans takes the examples alone, as the paper's does. `--quantize
+dynamic_wi4_afp32` lets the student learn with the rounded weights that this export recipe will give
+it; its folder holds them.
 """
 
 import dataclasses
@@ -45,6 +47,18 @@ class TaskDistillSettings(DistillSettings, TaskTrainingSettings):
     allow_weak_teacher: bool = setting(
         False, "go on with a teacher that is no better than guessing", compared=False
     )
+    quantize: str | None = setting(
+        None,
+        "export recipe to learn for, with its rounded weights: dynamic_wi8_afp32, "
+        "dynamic_wi8_afp32_emb4, dynamic_wi4_afp32 or static_wi8_ai8",
+    )
+    quantize_stage: str = setting("prediction", "stages that do: prediction or both")
+    prune: str | None = setting(
+        None, "share of zeros among the student's dense weights, or 2:4: two of every four"
+    )
+    cluster: int | None = setting(
+        None, "number of different values that the weights of a dense layer may have"
+    )
     teacher_cache: str | None = setting(
         None,
         "folder that keeps the teacher's outputs for other runs; else they go with the run's state",
@@ -66,6 +80,7 @@ class TaskDistillSettings(DistillSettings, TaskTrainingSettings):
         self.check_at_least(0, "intermediate_epochs")
         self.check_at_least(1, "prediction_epochs")
         self._check_augmentation()
+        self._check_compression()
         # What is wrong with the second stage is said before the first.
         prediction_objective(self, self.problem)
         self.optimizer(self.intermediate_learning_rate)
@@ -95,6 +110,19 @@ class TaskDistillSettings(DistillSettings, TaskTrainingSettings):
             raise ValueError(
                 f"--augment-probability is {self.augment_probability}, expected 0 to 1."
             )
+
+    def _check_compression(self):
+        from tinybert_tf.quantization import scheme_of
+
+        if self.quantize is not None:
+            scheme_of(self.quantize)
+        if self.quantize_stage not in ("prediction", "both"):
+            raise ValueError(
+                f"--quantize-stage is {self.quantize_stage}, expected prediction or both."
+            )
+        if self.prune is not None and self.cluster is not None:
+            raise ValueError("--prune and --cluster do not go together; choose one.")
+        kernel_rules(self, 1)
 
     def scheduled(self):
         """These settings, with the paper's passes for the task if `full_schedule` asks for them."""
@@ -130,9 +158,12 @@ def run(settings):
         shortest = min(task.max_length, teacher.config.max_sequence_length)
         first, second = stage_batches(settings, task, student, max_length=shortest)
         distiller = tb.Distiller(teacher, student)
+        if settings.quantize_stage == "both":
+            distiller = quantized(settings, distiller)
         teacher_dev = measure_teacher(settings, teacher, task)
         record.start()
         intermediate = run_intermediate(settings, record, distiller, first, projection_start)
+        distiller = quantized(settings, distiller)
         prediction, best = run_prediction(settings, record, distiller, second, task)
     return record.finish_model(
         {
@@ -207,6 +238,17 @@ def run_intermediate(settings, record, distiller, batches, projection_start):
     )
 
 
+def quantized(settings, distiller):
+    """The `Distiller` of a student with rounded weights, if the settings ask for one."""
+    import tinybert_tf as tb
+    from tinybert_tf.quantization import QuantizedStudent
+
+    teacher, student = distiller.teacher, distiller.student
+    if settings.quantize is None or isinstance(student, QuantizedStudent):
+        return distiller
+    return tb.Distiller(teacher, QuantizedStudent(student, settings.quantize))
+
+
 def run_prediction(settings, record, distiller, batches, task):
     """The teacher's predictions; returns the logs of its epochs and the `BestStudent`."""
     from tinybert_tf.callbacks import BestStudent, DistillationMonitor, TaskEvaluator
@@ -231,9 +273,17 @@ def run_prediction(settings, record, distiller, batches, task):
         batches,
         "prediction stage",
         settings.prediction_epochs,
-        [TaskEvaluator(task), monitor, best],
+        [TaskEvaluator(task), *kernel_rules(settings, batches.steps_per_epoch), monitor, best],
     )
     return logs, best
+
+
+def kernel_rules(settings, ramp_steps):
+    """The callbacks that prune or cluster; `ramp_steps` as for `Pruning`."""
+    from tinybert_tf.callbacks import Pruning, WeightClustering
+
+    rules = [] if settings.prune is None else [Pruning(settings.prune, ramp_steps)]
+    return rules if settings.cluster is None else [*rules, WeightClustering(settings.cluster)]
 
 
 def load_teacher(settings):

@@ -15,6 +15,7 @@ from tinybert_tf.checkpoints import (
 )
 from tinybert_tf.checkpoints.building import build_model
 from tinybert_tf.checkpoints.weight_files import write_safetensors
+from tinybert_tf.quantization import on_grid
 from tinybert_tf.short_errors import short_errors
 
 # Name: (whether a path is of this format, its reader, which makes a `Checkpoint`). The first that
@@ -79,7 +80,8 @@ def save(model, folder):
     """Writes a model folder that `load`, transformers and KerasHub read; whole or not at all.
 
     Args:
-        model: `BertEncoder`, `BertMaskedLM` or a model with a head for a task.
+        model: `BertEncoder`, `BertMaskedLM` or a model with a head for a task; or a
+            `QuantizedStudent`, whose rounded weights are written.
         folder: str or path-like; a folder that is there is replaced with all that it holds.
 
     Raises:
@@ -91,6 +93,11 @@ def save(model, folder):
 
 def write_files(model, folder):
     """Writes a model's files into an existing folder, beside what it holds."""
+    with on_grid(model) as model:
+        _write_files(model, folder)
+
+
+def _write_files(model, folder):
     config = json.dumps(hugging_face.write_config(model), indent=2, ensure_ascii=False)
     (folder / "config.json").write_text(config + "\n", encoding="utf-8")
     tensors = {}
