@@ -13,8 +13,9 @@ PRUNING := .venv-pruning
 
 .PHONY: test slow-test beam-test board-test pruning-test mediapipe-test normalizer-goldens quickstart lint format build-file constraints goldens check-transformers
 
+# A process for each core, but no more than memory is likely to hold.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 slow-test: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

@@ -55,7 +55,7 @@ setuptools.setup(
         "model-garden": ["tf-models-official"],
         "kubernetes": ["kubernetes"],
         "pruning": ["tensorflow-model-optimization"],
-        "test": ["pytest", "tokenizers", "ruff", "setuptools>=77"],
+        "test": ["pytest", "pytest-xdist", "tokenizers", "ruff", "setuptools>=77"],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

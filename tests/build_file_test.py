@@ -16,7 +16,7 @@ DISTRIBUTIONS = {"google": "protobuf", "PIL": "pillow", "sklearn": "scikit-learn
 COMMAND, COMMAND_TABLE = "tinybert-tf", pathlib.PurePath("tinybert_tf/cli.py")
 # Imported in environments of their own or where they happen to be, never installed by `make test`.
 ELSEWHERE = {"apache_beam", "keras_hub", "kubernetes", "official", "tf_keras", "tflite_runtime"}
-ELSEWHERE |= {"torch", "transformers"}
+ELSEWHERE |= {"mediapipe", "onnxruntime", "tensorflow_model_optimization", "torch", "transformers"}
 HEADER = """\
 # Written by `make build-file` from the imports of the sources; a test holds it to them.
 

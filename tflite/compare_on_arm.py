@@ -104,7 +104,7 @@ def compare_file(path, sentences, emulator):
     from tinybert_tf.edge import EdgeModel
     from tinybert_tf.edge.interpreter import runtime_version
     from tinybert_tf.edge.remote_model import RemoteModel
-    from tinybert_tf.export.predictor import file_rows, predict_rows
+    from tinybert_tf.export.predictor import file_rows, predict_rows, to_logits
     from tinybert_tf.recipes import RECIPES
 
     model, path = EdgeModel(path), pathlib.Path(path).resolve()
@@ -121,29 +121,6 @@ def compare_file(path, sentences, emulator):
         "here": f"{runtime_version()} on {platform.machine()}",
         **compare(to_logits(there, problem), to_logits(predict_rows(model, rows), problem)),
     }
-
-
-def to_logits(outputs, problem):
-    """Turns outputs of a file into numbers that rounding moves about equally wherever they lie.
-
-    Args:
-        outputs: float array `(rows, columns)` or `(rows, length, columns)`.
-        problem: str, what the file is for.
-
-    Returns:
-        float64 array of the same shape: log-probabilities less their mean over the columns for
-        classification, log-odds for multilabel, else the outputs.
-    """
-    import numpy as np
-
-    outputs = outputs.astype(np.float64)
-    if problem not in ("classification", "multilabel"):
-        return outputs
-    tiny = np.finfo(np.float32).tiny
-    logs = np.log(np.maximum(outputs, tiny))
-    if problem == "multilabel":
-        return logs - np.log(np.maximum(1 - outputs, tiny))
-    return logs - logs.mean(axis=-1, keepdims=True)
 
 
 def compare(there, here):

@@ -2,10 +2,12 @@
 
     tinybert-tf verify --model runs/sst2/student --tflite sst2.tflite --task sst2 --data-dir glue
 
-Fails if a metric of the file is lower than the model's by more than `--tolerance`.
+Fails if a metric of the file is lower than the model's by more than `--tolerance`. A table shows
+how far the file's activations are from the model's after each layer.
 """
 
 import dataclasses
+import sys
 
 from tinybert_tf.programs.run_record import RunRecord
 from tinybert_tf.programs.settings import TaskSettings, setting
@@ -29,7 +31,7 @@ class VerifySettings(TaskSettings):
 
 
 def run(settings):
-    """Compares; returns agreement, both's metrics, the largest difference, the worst examples."""
+    """Compares; returns agreement, both's metrics, and what differs: examples and layers."""
     record = RunRecord("verify", settings)  # Not looked at: the file may have changed since.
 
     import tinybert_tf as tb
@@ -37,12 +39,23 @@ def run(settings):
     model = tb.load(settings.model, dtype="float32")
     task = settings.load_task()
     result = tb.export.verify(model, settings.tflite, task, settings.split)
+    sys.stderr.write(format_layers(result["layers"]))
     try:
         check_metrics(result, settings.tolerance)
     except ValueError:
         record.finish(result, status="failed")
         raise
     return record.finish(result)
+
+
+def format_layers(layers):
+    """Writes what `tinybert_tf.export.layer_errors` returns as text, a line for each layer."""
+    if not layers:
+        return "The file does not name its layers; files from `tinybert-tf export` do.\n"
+    width = max(len(layer["name"]) for layer in layers)
+    lines = [f"{'after':{width}}  relative error    cosine"]
+    line = f"{{name:{width}}}  {{relative_error:14.4f}}  {{cosine:8.5f}}"
+    return "\n".join([*lines, *(line.format(**layer) for layer in layers)]) + "\n"
 
 
 def check_metrics(result, tolerance):

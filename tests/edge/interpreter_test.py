@@ -11,6 +11,7 @@ from tinybert_tf.edge import EdgeModel
 from tinybert_tf.edge.interpreter import RUNTIMES, find_runtime
 
 SETTINGS = {"lower_case": True, "max_sequence_length": 8, "problem": "classification"}
+VOCABULARY = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n\u2028\n"
 
 
 def inputs(length, seed=0):
@@ -24,7 +25,7 @@ def attach(path, names=("tinybert_tf.json", "labels.txt", "vocab.txt")):
     texts = {
         "tinybert_tf.json": json.dumps(SETTINGS),
         "labels.txt": "bad\nso so\n",
-        "vocab.txt": "[PAD]\n\u2028\n",
+        "vocab.txt": VOCABULARY,
     }
     with zipfile.ZipFile(path, "a") as archive:
         for name in names:
@@ -88,7 +89,7 @@ def test_reads_what_is_attached(copy):
     attach(copy)
     model = EdgeModel(copy)
     assert model.labels == ("bad", "so so")
-    assert model.vocabulary_text == "[PAD]\n\u2028\n"
+    assert model.vocabulary_text == VOCABULARY
     assert model.settings == SETTINGS
     assert model.run(*inputs(3))["probabilities"].shape == (1, 2)
 
@@ -166,6 +167,21 @@ def test_what_the_runtime_refuses_names_the_file(copy, tiny_bytes):
         patch.setattr(runtime, "Interpreter", refuse)
         with pytest.raises(ValueError, match=rf"{package} cannot load .*copy.tflite: Didn't"):
             EdgeModel(copy)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("failed to prepare"), IndexError("index -1"), MemoryError("x" * 5000)]
+)
+def test_what_the_runtime_raises_later_names_the_file(copy, monkeypatch, error):
+    def fail(interpreter):
+        raise error
+
+    model = EdgeModel(copy)
+    monkeypatch.setattr(type(model._interpreter), "invoke", fail)
+    with pytest.raises(ValueError, match=r"cannot run .*copy.tflite: ") as caught:
+        model.run(*inputs(3))
+    assert str(error)[:500] in str(caught.value)
+    assert len(str(caught.value)) < 1200
 
 
 def test_other_inputs_are_refused(tmp_path):

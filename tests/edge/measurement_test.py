@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinybert_tf.edge import measurement
-from tinybert_tf.edge.measurement import measure_latency, measure_texts
+from tinybert_tf.edge.measurement import measure_latency, measure_texts, try_file
 
 
 class Sensor:
@@ -70,3 +70,12 @@ def test_energy_of_sentences(reading_file, monkeypatch):
     monkeypatch.setattr(measurement, "find_sensor", Sensor)
     (case,) = measure_texts(str(reading_file), ["a film"] * 4, [1], lambda path: None)
     assert case["energy_mj"] == 500.0
+
+
+def test_a_trial_runs_the_file_once_and_tells_its_tensors(tiny_file, seen):
+    taken = []
+    found = try_file(str(tiny_file), taken.append)
+    assert sorted(found["inputs"].values()) == ["(1, -1) int32"] * 3
+    assert list(found["outputs"].values()) == ["(1, 2) float32"]
+    assert (found["signature"], found["wrong_inputs"]) == ("serving_default", "")
+    assert (taken, seen) == ([str(tiny_file)], [(0, 3)])

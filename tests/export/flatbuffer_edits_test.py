@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from float_models import dense_model
 
-from tests.export.float_models import dense_model
 from tinybert_tf.export.flatbuffer_edits import (
     constant,
     operator_name,

@@ -2,10 +2,12 @@ import zipfile
 
 import numpy as np
 import pytest
+import scipy.special
 
 from tinybert_tf.data import Examples
 from tinybert_tf.edge import EdgeModel
 from tinybert_tf.export import predict_file
+from tinybert_tf.export.predictor import to_logits
 
 CLS, SEP, A = 2, 3, 4
 
@@ -50,3 +52,24 @@ def test_a_file_without_vocabulary_is_refused(files, tmp_path):
 def test_no_examples_are_refused(files):
     with pytest.raises(ValueError, match="no examples"):
         predict_file(EdgeModel(files["float32"]), Examples([]))
+
+
+def test_logits_of_probabilities():
+    logits = np.random.default_rng(0).normal(size=(4, 3))
+    centred = logits - logits.mean(axis=1, keepdims=True)
+    found = to_logits(scipy.special.softmax(logits, axis=1), "classification")
+    np.testing.assert_allclose(found, centred, atol=1e-12)
+    found = to_logits(scipy.special.expit(logits), "multilabel")
+    np.testing.assert_allclose(found, logits, atol=1e-12)
+
+
+@pytest.mark.parametrize("problem", ["classification", "multilabel"])
+def test_certain_answers_have_finite_logits(problem):
+    outputs = np.array([[1, 0]], np.float32)
+    assert np.isfinite(to_logits(outputs, problem)).all()
+
+
+@pytest.mark.parametrize("problem", ["regression", "spans", "tagging"])
+def test_other_outputs_stay(problem):
+    outputs = np.array([[-1.5, 2]], np.float32)
+    np.testing.assert_array_equal(to_logits(outputs, problem), outputs)

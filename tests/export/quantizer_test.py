@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from float_models import dense_model
 
-from tests.export.float_models import dense_model
 from tinybert_tf.export.flatbuffer_edits import operator_name, read_model
 from tinybert_tf.export.quantizer import quantize, weights_on_grid
 from tinybert_tf.recipes import RECIPES

@@ -4,10 +4,47 @@ import json
 import numpy as np
 import pytest
 import scipy.special
+from deadly_runtime import write_deadly_runtime
+from random_models import randomized, tiny_config
 
 from tinybert_tf.data import Examples, Task
-from tinybert_tf.evaluation import predict
-from tinybert_tf.export import to_tflite, verifier, verify
+from tinybert_tf.evaluation import evaluate, predict
+from tinybert_tf.export import to_tflite, trim_vocabulary, verifier, verify
+from tinybert_tf.models import BertClassifier, BertSpanLabeler, BertTokenClassifier, Vocabulary
+
+PIECES = (
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "ab",
+    "cd",
+    "ba",
+    *"abcd",
+    *(f"##{c}" for c in "abcd"),
+)
+TEXTS = ["ab cd ab", "cd ba", "a ba ba"]
+# problem -> (class of model, its settings, metric, examples)
+READ_IN_PIECES = {
+    "classification": (
+        BertClassifier,
+        {"labels": ("no", "yes")},
+        "accuracy",
+        Examples(TEXTS, labels=["no", "yes", "no"]),
+    ),
+    "spans": (
+        BertSpanLabeler,
+        {},
+        "answer_f1",
+        Examples(["ab", "a", "b"], TEXTS, [(("cd", 3),), (("ba", 3),), (("ba", 2),)]),
+    ),
+    "tagging": (
+        BertTokenClassifier,
+        {"labels": ("O", "B-X", "I-X")},
+        "entity_f1",
+        Examples(TEXTS, labels=[("O", "B-X", "O"), ("B-X", "O"), ("O", "B-X", "I-X")]),
+    ),
+}
 
 
 @pytest.fixture(scope="module", name="other")
@@ -35,6 +72,7 @@ def test_the_exact_file_agrees(model, files, task):
     assert result["largest_logit_difference"] < 1e-4
     metrics = result["metrics"]["accuracy"]
     assert metrics["model"] == metrics["file"] and metrics["drop"] == 0
+    assert max(layer["relative_error"] for layer in result["layers"]) < 1e-5
 
 
 def test_agreement_and_metrics(result, logits, task):
@@ -114,3 +152,48 @@ def test_a_broken_file_is_refused(model, task, tmp_path):
     path.write_bytes(b"\x1c\0\0\0TFL3")
     with pytest.raises(ValueError, match="broken.tflite is broken"):
         verify(model, path, task)
+
+
+def model_in_pieces(problem):
+    """A model with a vocabulary that can be trimmed, and its task."""
+    kind, settings, metric, examples = READ_IN_PIECES[problem]
+    config = tiny_config(vocabulary_size=len(PIECES))
+    model = randomized(kind(config, vocabulary=Vocabulary(PIECES), **settings))
+    return model, Task(problem, model.labels, problem, (metric,), 12, lambda split: examples)
+
+
+@pytest.mark.parametrize("problem", READ_IN_PIECES)
+def test_a_trimmed_file_is_compared_by_its_answers(problem, tmp_path):
+    model, task = model_in_pieces(problem)
+    trimmed, _ = trim_vocabulary(model, ["ab cd"])
+    assert "ba" not in trimmed.vocabulary.tokens
+    path = to_tflite(trimmed, tmp_path / "trimmed.tflite", "float32")["path"]
+    result = verify(model, path, task)
+    (metric,) = task.metrics
+    assert result["metrics"][metric]["model"] == pytest.approx(evaluate(model, task)[metric])
+    assert result["metrics"][metric]["file"] == pytest.approx(evaluate(trimmed, task)[metric])
+    worst = result["worst_examples"]
+    same = [example["model_label"] == example["file_label"] for example in worst]
+    assert result["agreement"] == np.mean(same)
+    assert max(layer["relative_error"] for layer in result["layers"]) < 1e-5
+    if problem != "classification":
+        assert result["largest_logit_difference"] is None
+        assert {example["difference"] for example in worst} == {None}
+        assert same == sorted(same)  # what differs comes first
+    assert json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize("problem", READ_IN_PIECES)
+def test_a_file_of_fixed_length_agrees(problem, tmp_path):
+    model, task = model_in_pieces(problem)
+    path = to_tflite(model, tmp_path / "static.tflite", "float32", static_length=9)["path"]
+    result = verify(model, path, task)
+    assert result["agreement"] == 1
+    assert result["largest_logit_difference"] < 1e-4
+    assert [layer["name"] for layer in result["layers"]][-1] == "layer_2/output_norm"
+
+
+def test_a_file_that_kills_its_runtime_is_refused(model, files, task, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", write_deadly_runtime(tmp_path))
+    with pytest.raises(ValueError, match=r"float32.tflite does not run: .* died of SIGSEGV"):
+        verify(model, files["float32"], task)

@@ -32,7 +32,12 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-KINDS = {"checkpoints": "fuzz.checkpoint_cases", "data": "fuzz.data_cases"}
+KINDS = {
+    "checkpoints": "fuzz.checkpoint_cases",
+    "data": "fuzz.data_cases",
+    "tflite": "fuzz.tflite_cases",
+    "verify": "fuzz.verify_cases",
+}
 MOST_CPU_SECONDS, MOST_SECONDS = 5, 60
 MOST_BYTES = 2**30
 MOST_MESSAGE = 2000  # characters, without the names of files
@@ -45,7 +50,7 @@ class Result:
 
     Args:
         name: str, what was damaged.
-        outcome: str, "read" or the type of the error.
+        outcome: str, "read", the type of the error, or what the reader says of it.
         message: str, what the error says.
         problem: str, what is wrong with that; empty if nothing is.
         seconds: float, of processor time.
@@ -104,14 +109,13 @@ class Fuzzer:
 
     def _outcome(self, name, folder, source):
         try:
-            self._read(folder, name, source)
+            return self._read(folder, name, source) or "read", "", ""
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic of an extension in Rust is no Exception
             problem = _what_is_wrong(error, folder)
             message = "".join(traceback.format_exception(error)) if problem else str(error)
             return type(error).__name__, message, problem
-        return "read", "", ""
 
 
 def _what_is_wrong(error, folder):

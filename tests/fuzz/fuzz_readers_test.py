@@ -25,16 +25,17 @@ from tinybert_tf.checkpoints.pytorch_file import read_pytorch_file
 from tinybert_tf.data import read_examples, read_squad, read_tags
 
 BROKEN = "fuzz.broken_cases"
+COUNTS = {"checkpoints": 150, "data": 150, "tflite": 20, "verify": 5}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_files_are_refused_or_read_right(kind, tmp_path):
     fuzzer, summary = Fuzzer(KINDS[kind], 0, tmp_path), Summary(kind, 0)
-    for number in range(150):
+    for number in range(COUNTS[kind]):
         summary.add(number, fuzzer.run(number))
     assert not summary.findings, "\n".join(summary.lines())
-    assert summary.counts["read"] > 15
-    assert summary.counts["ValueError"] > 75
+    assert summary.counts["read"] > COUNTS[kind] // 10
+    assert summary.counts["ValueError"] >= COUNTS[kind] // 2
 
 
 @pytest.mark.parametrize("kind", KINDS)

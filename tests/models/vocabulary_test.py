@@ -71,6 +71,12 @@ def test_missing_special_tokens_are_named(tmp_path):
         Vocabulary(("[PAD]", "[UNK]", "good"))
 
 
+def test_a_token_with_a_nul_is_refused(tmp_path):
+    path = written(tmp_path, (*TOKENS, "a\0b"))
+    with pytest.raises(ValueError, match=rf"line {len(TOKENS) + 1}: token 'a\\x00b' holds a NUL"):
+        Vocabulary.from_file(path)
+
+
 def test_not_utf8(tmp_path):
     path = tmp_path / "vocab.txt"
     path.write_bytes(b"[PAD]\n\xff\n")

@@ -1,10 +1,12 @@
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
 import random_models
 import tiny
+from deadly_runtime import write_deadly_runtime
 from golden_checkpoints import FOLDER
 
 import tinybert_tf as tb
@@ -191,6 +193,48 @@ def test_a_short_tflite_file_is_told(tflite_file, tmp_path):
     path = tmp_path / "short.tflite"
     path.write_bytes(tflite_file.read_bytes()[:3000])
     assert "is broken" in inspect_tflite(path)["damage"]
+
+
+def test_a_file_that_kills_the_runtime_is_told(tflite_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", write_deadly_runtime(tmp_path))
+    result = inspect_tflite(tflite_file)
+    assert f"{tflite_file} does not run: the runtime died of SIGSEGV" in result["damage"]
+    assert result["operators"] and result["metadata"]  # which no runtime tells
+
+
+def test_a_file_of_other_inputs_is_told(tmp_path):
+    import tensorflow as tf
+
+    function = tf.function(lambda image: {"doubled": image * 2})
+    concrete = function.get_concrete_function(tf.TensorSpec((1, 4), tf.float32, name="image"))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
+    path = tmp_path / "image.tflite"
+    path.write_bytes(converter.convert())
+    result = inspect_tflite(path)
+    assert list(result["inputs"].values()) == ["(1, 4) float32"]
+    assert "has inputs image; expected ids, mask" in result["warnings"]["inputs"]
+    assert result["damage"] is None
+
+
+def test_an_operator_that_is_not_there(tflite_file, tmp_path):
+    from tinybert_tf.export.flatbuffer_edits import read_model, write_model
+
+    model = read_model(tflite_file.read_bytes())
+    model.subgraphs[0].operators[0].opcodeIndex = 400
+    path = tmp_path / "odd.tflite"
+    path.write_bytes(write_model(model))
+    assert inspect_tflite(path)["damage"] == f"{path} is broken: it has no operator 400."
+
+
+def test_damaged_settings_are_damage(tflite_file, tmp_path):
+    path, content = tmp_path / "odd.tflite", tflite_file.read_bytes()
+    with zipfile.ZipFile(tflite_file) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    path.write_bytes(content[: content.index(b"PK\x03\x04")])
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in (files | {"tinybert_tf.json": b"{}"}).items():
+            archive.writestr(name, text)
+    assert f"{path} is broken: tinybert_tf.json lacks lower_case" in inspect_tflite(path)["damage"]
 
 
 def test_a_tflite_file_without_its_zip_is_told(tflite_file, tmp_path):

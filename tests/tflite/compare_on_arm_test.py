@@ -8,7 +8,6 @@ import types
 import numpy as np
 import pytest
 import scipy.spatial
-import scipy.special
 from source_tree import ROOT
 from tinybert_tf.tflite import compare_on_arm
 
@@ -78,27 +77,6 @@ def test_spans_are_compared(emulator, folder, tmp_path):
     tb.export.to_tflite(model, path, "float32")
     result = compare_on_arm.compare_file(path, ["a b", "c d e"], emulator)
     assert (result["cosine"], result["largest_difference"]) == (pytest.approx(1), 0)
-
-
-def test_logits_of_probabilities():
-    logits = np.random.default_rng(0).normal(size=(4, 3))
-    centred = logits - logits.mean(axis=1, keepdims=True)
-    found = compare_on_arm.to_logits(scipy.special.softmax(logits, axis=1), "classification")
-    np.testing.assert_allclose(found, centred, atol=1e-12)
-    found = compare_on_arm.to_logits(scipy.special.expit(logits), "multilabel")
-    np.testing.assert_allclose(found, logits, atol=1e-12)
-
-
-@pytest.mark.parametrize("problem", ["classification", "multilabel"])
-def test_certain_answers_have_finite_logits(problem):
-    outputs = np.array([[1, 0]], np.float32)
-    assert np.isfinite(compare_on_arm.to_logits(outputs, problem)).all()
-
-
-@pytest.mark.parametrize("problem", ["regression", "spans", "tagging"])
-def test_other_outputs_stay(problem):
-    outputs = np.array([[-1.5, 2]], np.float32)
-    np.testing.assert_array_equal(compare_on_arm.to_logits(outputs, problem), outputs)
 
 
 def test_comparison_in_closed_form():

@@ -1,25 +1,41 @@
 import json
 
 import pytest
-from tinybert_tf.tflite.verify import VerifySettings, check_metrics, run
+from tinybert_tf.tflite.verify import VerifySettings, check_metrics, format_layers, run
 
 
 def settings(folder, tflite_file, dev_file, **others):
     return VerifySettings(model=str(folder), tflite=str(tflite_file), dev=str(dev_file), **others)
 
 
-def test_compares_and_writes(folder, tflite_file, dev_file, tmp_path):
+def test_compares_and_writes(folder, tflite_file, dev_file, tmp_path, capsys):
     output = tmp_path / "verify.json"
     wanted = settings(folder, tflite_file, dev_file, output=str(output), tolerance=0.0)
     wanted.check()
     result = run(wanted)
     assert (result["num_examples"], result["agreement"]) == (4, 1)
     assert json.loads(output.read_text())["result"] == result
+    names = ["embeddings", "layer_1/attention_norm", "layer_1/output_norm"]
+    assert [layer["name"] for layer in result["layers"]] == names
+    assert "layer_1/output_norm             0.0000   1.00000\n" in capsys.readouterr().err
+
+
+def test_the_table_of_layers():
+    layers = [
+        {"name": "embeddings", "relative_error": 0.02194, "cosine": 0.999757},
+        {"name": "layer_1/output_norm", "relative_error": 12.5, "cosine": -0.25},
+    ]
+    assert format_layers(layers) == (
+        "after                relative error    cosine\n"
+        "embeddings                   0.0219   0.99976\n"
+        "layer_1/output_norm         12.5000  -0.25000\n"
+    )
+    assert "does not name its layers" in format_layers([])
 
 
 def report(drop):
     metrics = {"accuracy": {"model": 0.9, "file": 0.9 - drop, "drop": drop}}
-    return {"path": "sst2.tflite", "split": "dev", "metrics": metrics}
+    return {"path": "sst2.tflite", "split": "dev", "metrics": metrics, "layers": []}
 
 
 @pytest.mark.parametrize("drop", [-0.2, 0.0, 0.01])

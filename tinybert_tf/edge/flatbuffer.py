@@ -1,6 +1,7 @@
 """Whether a .tflite file is whole. Most runtimes crash on one that is cut short instead of refusing
 it."""
 
+import mmap
 import struct
 
 _BYTES, _INTS, _LONGS = 1, 4, 8  # vectors, by the bytes of an element
@@ -28,6 +29,19 @@ _TABLES = {
     "SignatureDef": {0: ("TensorMap",), 1: ("TensorMap",), 2: _BYTES},
     "TensorMap": {0: _BYTES},
 }
+
+
+def map_file(path):
+    """Makes a file's bytes readable where they stand, as it may be larger than the memory.
+
+    Args:
+        path: str or path-like, a file that is not empty.
+
+    Returns:
+        `mmap.mmap`.
+    """
+    with open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def is_whole(data):

@@ -1,16 +1,14 @@
 """A .tflite file of this project, loaded and run without TensorFlow."""
 
+import contextlib
 import importlib
 import importlib.metadata
-import json
-import mmap
 import pathlib
-import re
-import zipfile
 
 import numpy as np
 
-from tinybert_tf.edge.flatbuffer import is_whole
+from tinybert_tf.edge.attached import OUTPUT_NAMES, read_attached
+from tinybert_tf.edge.flatbuffer import is_whole, map_file
 
 INPUT_NAMES = ("ids", "mask", "segment_ids")
 # Module that holds `Interpreter` -> the package it comes in. TensorFlow last: it takes seconds to
@@ -21,7 +19,9 @@ RUNTIMES = {
     "tensorflow.lite.python.interpreter": "tensorflow",
 }
 _OF_TOKENS = ("start_logits", "end_logits", "tag_logits")
-_ATTACHED = ("tinybert_tf.json", "labels.txt", "vocab.txt")
+_MOST_SHOWN = 800  # characters of what a file or a runtime says
+# What runtimes raise; which for what differs between them.
+_RUNTIME_ERRORS = (ValueError, RuntimeError, SystemError, LookupError, TypeError, MemoryError)
 
 
 class EdgeModel:
@@ -37,15 +37,15 @@ class EdgeModel:
         labels: tuple of str, the meaning of each column of the output. `None` if the file does not
             say.
         vocabulary_text: str, the content of the vocab.txt inside the file. `None` if there is none.
-        settings: dict with `lower_case`, `max_sequence_length`, `problem`, `head`, `recipe`. `None`
-            if the file has none.
+        settings: dict with `lower_case`, `max_sequence_length`, `problem`, and others such as
+            `head` and `recipe`. `None` if the file has none.
         out_of_scope_threshold: float; a text whose highest probability is below it is of none of
             the labels. `None` if the file was not calibrated.
         out_of_scope_label: str, what to call such a text, or `None`.
 
     Raises:
         ValueError: If the file is missing, cut short, not a TFLite model, beyond what this runtime
-            can run, or has other inputs.
+            can run, has other inputs, or what is attached to it is damaged.
         ImportError: If there is no TFLite runtime.
 
     Example:
@@ -56,13 +56,11 @@ class EdgeModel:
     def __init__(self, path, num_threads=1):
         self.path = pathlib.Path(path)
         self._interpreter = load_interpreter(self.path, num_threads)
-        attached = _read_attached(self.path)
-        self.settings = json.loads(attached["tinybert_tf.json"]) if attached else None
-        self.labels = tuple(attached["labels.txt"].split("\n")[:-1]) if attached else None
-        self.vocabulary_text = attached["vocab.txt"] if attached else None
+        self.settings, self.labels, self.vocabulary_text = read_attached(self.path)
         self.out_of_scope_threshold = (self.settings or {}).get("out_of_scope_threshold")
         self.out_of_scope_label = (self.settings or {}).get("out_of_scope_label")
-        self._inputs, self._outputs = _bind(self._interpreter, self.path)
+        self._inputs, self._outputs = named_tensors(self._interpreter, self.path)
+        self._check_names()
         length = int(self._inputs["ids"]["shape_signature"][-1])
         self._fixed_length = None if length == -1 else length
         self._length = None
@@ -82,22 +80,52 @@ class EdgeModel:
 
         Raises:
             ValueError: If the shapes differ, are not those of one sentence, or exceed a file of
-                fixed length.
+                fixed length; if the runtime cannot run the file, or the answer does not go with its
+                labels.
         """
         rows = self._rows(ids=ids, mask=mask, segment_ids=segment_ids)
         length = np.asarray(ids).size
-        self._resize(rows["ids"].shape[1])
-        for name, details in self._inputs.items():
-            self._interpreter.set_tensor(details["index"], rows[name].astype(details["dtype"]))
-        self._interpreter.invoke()
-        outputs = {
-            name: self._interpreter.get_tensor(details["index"])
-            for name, details in self._outputs.items()
-        }
+        with _named_errors(self.path, "run"):
+            outputs = self._invoke(rows)
+        if self.settings is not None:
+            self._check_shapes(outputs, rows["ids"].size)
         return {
             name: value[:, :length] if name in _OF_TOKENS else value
             for name, value in outputs.items()
         }
+
+    def _invoke(self, rows):
+        self._resize(rows["ids"].shape[1])
+        for name, details in self._inputs.items():
+            self._interpreter.set_tensor(details["index"], rows[name].astype(details["dtype"]))
+        self._interpreter.invoke()
+        return {
+            name: self._interpreter.get_tensor(details["index"])
+            for name, details in self._outputs.items()
+        }
+
+    def _check_names(self):
+        if wrong := wrong_inputs(self._inputs, self.path):
+            raise ValueError(wrong)
+        if self.settings is None:
+            return
+        problem = self.settings["problem"]
+        if set(self._outputs) != OUTPUT_NAMES[problem]:
+            raise ValueError(
+                f"{self.path} is for {problem}, but has outputs {_listed(self._outputs)}; "
+                f"expected {', '.join(sorted(OUTPUT_NAMES[problem]))}. Export it again."
+            )
+
+    def _check_shapes(self, outputs, length):
+        columns = () if "start_logits" in outputs else (len(self.labels),)
+        rows = (min(length, self.settings["max_sequence_length"]),)
+        for name, value in outputs.items():
+            expected = (1, *(rows if name in _OF_TOKENS else ()), *columns)
+            if value.shape != expected or value.dtype != np.float32:
+                raise ValueError(
+                    f"{self.path} answers with {name} {value.shape} {value.dtype}; expected "
+                    f"{expected} float32. Export it again."
+                )
 
     def _rows(self, **inputs):
         rows = {name: np.atleast_2d(np.asarray(values)) for name, values in inputs.items()}
@@ -140,11 +168,9 @@ def load_interpreter(path, num_threads=1):
         ImportError: If there is no TFLite runtime.
     """
     check_file(path)
-    module, package = find_runtime()
-    try:
+    module, _ = find_runtime()
+    with _named_errors(path, "load"):
         return module.Interpreter(model_path=str(path), num_threads=num_threads)
-    except (ValueError, RuntimeError, SystemError) as error:
-        raise ValueError(f"{package} cannot load {path}: {error}") from error
 
 
 def check_file(path):
@@ -160,13 +186,10 @@ def check_file(path):
         raise ValueError(f"No file {path}. Expected a .tflite file.")
     with open(path, "rb") as file:
         header = file.read(8)
-        if header[4:] != b"TFL3":
-            raise ValueError(f'{path} is not a TFLite model: "TFL3" is not at byte 4.')
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if not is_whole(data):
-                raise ValueError(
-                    f"{path} is broken: it ends before all of its model. Copy it again."
-                )
+    if header[4:] != b"TFL3":
+        raise ValueError(f'{path} is not a TFLite model: "TFL3" is not at byte 4.')
+    if not is_whole(map_file(path)):
+        raise ValueError(f"{path} is broken: it ends before all of its model. Copy it again.")
 
 
 def find_runtime():
@@ -193,45 +216,60 @@ def runtime_version():
     return f"{package} {importlib.metadata.version(package)}"
 
 
-def _read_attached(path):
-    """Returns the texts in the zip at the end of the file, empty if there is no such zip."""
+@contextlib.contextmanager
+def _named_errors(path, deed):
+    """Makes what the runtime raises a ValueError that names the file."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            if "tinybert_tf.json" not in archive.namelist():
-                return {}
-            return {name: archive.read(name).decode("utf-8") for name in _ATTACHED}
-    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if re.search(rb"PK\x03\x04.{26}tinybert_tf\.json", data, re.DOTALL):
-                raise ValueError(
-                    f"{path} is broken: the zip of labels and vocabulary at its end: {error}. "
-                    "Copy it again."
-                ) from error
-    return {}
+        yield
+    except _RUNTIME_ERRORS as error:
+        cause = str(error)[:_MOST_SHOWN]
+        raise ValueError(f"{find_runtime()[1]} cannot {deed} {path}: {cause}") from error
 
 
-def _bind(interpreter, path):
-    """Returns details of inputs and outputs by name: the signature's, else the tensors' own."""
-    if signatures := interpreter.get_signature_list():
-        # Not kept: the runtime refuses to resize while a runner holds the interpreter.
-        runner = interpreter.get_signature_runner(next(iter(signatures)))
-        inputs, outputs = runner.get_input_details(), runner.get_output_details()
-        del runner
-    else:
-        inputs = {_plain(details["name"]): details for details in interpreter.get_input_details()}
-        outputs = {_plain(details["name"]): details for details in interpreter.get_output_details()}
+def named_tensors(interpreter, path):
+    """Finds inputs and outputs by the signature's names, else by the tensors' own.
+
+    Args:
+        interpreter: as `load_interpreter` gives it.
+        path: str or path-like, its file.
+
+    Returns:
+        Two dicts from name to the runtime's details of the tensor.
+
+    Raises:
+        ValueError: If the runtime refuses.
+    """
+    with _named_errors(path, "load"):
+        if signatures := interpreter.get_signature_list():
+            # Not kept: the runtime refuses to resize while a runner holds the interpreter.
+            runner = interpreter.get_signature_runner(next(iter(signatures)))
+            return runner.get_input_details(), runner.get_output_details()
+        both = interpreter.get_input_details(), interpreter.get_output_details()
+    inputs, outputs = ({_plain(tensor["name"]): tensor for tensor in tensors} for tensors in both)
+    return inputs, outputs
+
+
+def wrong_inputs(inputs, path):
+    """Tells why a file is none that `EdgeModel` runs; returns "" if it is one.
+
+    Args:
+        inputs: dict, as `named_tensors` gives it.
+        path: str or path-like, the file.
+    """
     if set(inputs) == {"text"}:
-        raise ValueError(
+        return (
             f"{path} takes text and tokenizes it itself, with operators that this runtime lacks. "
             "Run it with TensorFlow's InterpreterWithCustomOps and `custom_op_registerers="
             "tensorflow_text.tflite_registrar.SELECT_TFTEXT_OPS`, or export the model without "
             "`tokenizer_in_graph`."
         )
     if set(inputs) != set(INPUT_NAMES):
-        raise ValueError(
-            f"{path} has inputs {', '.join(inputs)}; expected {', '.join(INPUT_NAMES)}."
-        )
-    return {name: inputs[name] for name in INPUT_NAMES}, outputs
+        return f"{path} has inputs {_listed(inputs)}; expected {', '.join(INPUT_NAMES)}."
+    return ""
+
+
+def _listed(names):
+    return ", ".join(names)[:_MOST_SHOWN]
 
 
 def _plain(tensor_name):

@@ -15,11 +15,45 @@ import time
 import numpy as np
 
 from tinybert_tf.edge.energy import find_sensor
-from tinybert_tf.edge.interpreter import EdgeModel, find_runtime
+from tinybert_tf.edge.interpreter import (
+    EdgeModel,
+    find_runtime,
+    load_interpreter,
+    named_tensors,
+    wrong_inputs,
+)
 from tinybert_tf.edge.word_pieces import WordPieces
 
 ENERGY_SECONDS = 1.0
 _WARMUP_TEXTS = 5
+_FEWEST_TOKENS = 3  # every file takes them: [CLS], a token, [SEP]
+
+
+def try_file(path, take_up):
+    """Loads a file and, if `EdgeModel` can, runs it once, before anybody does who must not die.
+
+    Args:
+        path: str, the .tflite file.
+        take_up: function that is told the path of a file before it is run.
+
+    Returns:
+        Dict with `signature` (its name, or `None`), `inputs` and `outputs` (shape, -1 for any size,
+        and type of each tensor by its name, as "(1, -1) int32"), and `wrong_inputs`: "", or why
+        `EdgeModel` cannot run it.
+    """
+    take_up(path)
+    interpreter = load_interpreter(path)
+    inputs, outputs = named_tensors(interpreter, path)
+    found = {
+        "signature": next(iter(interpreter.get_signature_list()), None),
+        "inputs": _tensors(inputs),
+        "outputs": _tensors(outputs),
+        "wrong_inputs": wrong_inputs(inputs, path),
+    }
+    del interpreter
+    if not found["wrong_inputs"]:
+        EdgeModel(path).run(**_inputs(_FEWEST_TOKENS))
+    return found
 
 
 def measure_start(path, lengths, take_up):
@@ -109,7 +143,7 @@ def measure_texts(path, sentences, threads, take_up):
     return cases
 
 
-JOBS = {"start": measure_start, "latency": measure_latency, "texts": measure_texts}
+JOBS = {"try": try_file, "start": measure_start, "latency": measure_latency, "texts": measure_texts}
 
 
 def main():
@@ -131,6 +165,13 @@ def main():
 def _load(path, num_threads, take_up):
     take_up(path)
     return EdgeModel(path, num_threads)
+
+
+def _tensors(named):
+    return {
+        name: f"{tuple(map(int, tensor['shape_signature']))} {tensor['dtype'].__name__}"
+        for name, tensor in named.items()
+    }
 
 
 def _inputs(length):

@@ -1,10 +1,9 @@
 """What a .tflite file says about itself to programs that never heard of this package."""
 
-import pathlib
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tinybert_tf.edge.flatbuffer import map_file
 from tinybert_tf.edge.interpreter import INPUT_NAMES, check_file
 from tinybert_tf.export.flatbuffer_edits import read_model, write_model
 from tinybert_tf.export.metadata_format import IDENTIFIER, decode, encode
@@ -75,9 +74,8 @@ def read_metadata(path):
         ValueError: If the file is missing, no whole TFLite file, or its metadata are broken.
     """
     check_file(path)
-    data = memoryview(pathlib.Path(path).read_bytes())
     try:
-        block = _find_block(data)
+        block = _find_block(memoryview(map_file(path)))
         return None if block is None else decode(block)
     except ValueError as error:
         raise ValueError(f"{path}: its metadata are {error}.") from error

@@ -74,7 +74,7 @@ def example_inputs(model, examples, max_length=None):
         For each row of tokens a dict of int32 arrays `(1, length)`: `ids`, `mask`, `segment_ids`.
     """
     longest = max_length or model.config.max_sequence_length
-    for ids, segment_ids in _encode(_rows(model.problem, examples, model.vocabulary, longest)):
+    for ids, segment_ids in encode_rows(_rows(model.problem, examples, model.vocabulary, longest)):
         values = ids, np.ones_like(ids), segment_ids
         yield {name: row[np.newaxis] for name, row in zip(INPUT_NAMES, values, strict=True)}
 
@@ -95,7 +95,7 @@ def predict_rows(edge_model, rows):
         float32 array `(num_rows, columns)`; for spans, whose columns are starts and ends, and for
         tags `(num_rows, longest, columns)`, zero beyond the end of a row.
     """
-    answers = [_answer(edge_model, *row) for row in _encode(rows)]
+    answers = [_answer(edge_model, *row) for row in encode_rows(rows)]
     if answers[0].ndim == 2:
         return np.concatenate(answers)
     longest = int(rows.lengths.max())
@@ -105,11 +105,40 @@ def predict_rows(edge_model, rows):
     return outputs
 
 
-def _encode(rows):
-    """Yields token ids and segment ids, int32 arrays `(length,)`, of one row after another."""
-    for start in range(0, rows.num_rows, _ROWS_AT_ONCE):
-        part = np.arange(start, min(start + _ROWS_AT_ONCE, rows.num_rows))
-        ids, segment_ids, _ = rows.encode(part)
+def to_logits(outputs, problem):
+    """Turns outputs of a file into numbers that rounding moves about equally wherever they lie.
+
+    Args:
+        outputs: float array `(rows, columns)` or `(rows, length, columns)`.
+        problem: str, what the file is for.
+
+    Returns:
+        float64 array of the same shape: log-probabilities less their mean over the columns for
+        classification, log-odds for several labels at once, else the outputs.
+    """
+    outputs = outputs.astype(np.float64)
+    if problem not in ("classification", "multilabel"):
+        return outputs
+    tiny = np.finfo(np.float32).tiny
+    logs = np.log(np.maximum(outputs, tiny))
+    if problem == "multilabel":
+        return logs - np.log(np.maximum(1 - outputs, tiny))
+    return logs - logs.mean(axis=-1, keepdims=True)
+
+
+def encode_rows(rows, numbers=None):
+    """Puts rows of tokens together, one after another.
+
+    Args:
+        rows: as `file_rows` gives them.
+        numbers: int array, which; `None` for all.
+
+    Yields:
+        Token ids and segment ids, int32 arrays `(length,)`.
+    """
+    numbers = np.arange(rows.num_rows) if numbers is None else numbers
+    for start in range(0, len(numbers), _ROWS_AT_ONCE):
+        ids, segment_ids, _ = rows.encode(numbers[start : start + _ROWS_AT_ONCE])
         yield from zip(_cut(ids), _cut(segment_ids), strict=True)
 
 

@@ -3,16 +3,21 @@
 import numpy as np
 
 from tinybert_tf.edge import EdgeModel
+from tinybert_tf.edge.contained import run_contained
 from tinybert_tf.evaluation import predict, task_metrics, to_answers, to_outputs
-from tinybert_tf.export.predictor import file_rows, predict_rows
+from tinybert_tf.export.layer_errors import layer_errors
+from tinybert_tf.export.predictor import file_rows, predict_rows, to_logits
+from tinybert_tf.short_errors import short_errors
 
 _NUM_WORST = 5
 
 
+@short_errors()
 def verify(model, path, task, split="dev"):
     """Compares a .tflite file with its model, example by example.
 
-    Both read texts cut to the length that the file takes.
+    Both read texts cut to the length that the file takes, each in the pieces of its own vocabulary:
+    what trimming it has cost is part of what is compared, but for `layers`.
 
     Args:
         model: the model with a head that the file was made from.
@@ -27,9 +32,12 @@ def verify(model, path, task, split="dev"):
         `drop` between them (empty if the split has no labels); `largest_logit_difference`, over
         examples, tokens and classes, of logits less their mean over the classes (a file keeps
         probabilities, whose logarithm is that up to a constant), of logits themselves for spans and
-        tags, or of scores; and `worst_examples`, those that differ most: `text`, `text_pair`,
-        `difference`, `model_label`, `file_label` (the answers; `None` for regression),
-        `model_outputs` and `file_outputs` (probabilities or the score; `None` for spans and tags).
+        tags, or of scores (`None` for spans and tags if the vocabularies differ, and with them what
+        the tokens are); `worst_examples`, those that differ most, or first those whose answers do:
+        `text`, `text_pair`, `difference`, `model_label`, `file_label` (the answers; `None` for
+        regression), `model_outputs` and `file_outputs` (probabilities or the score; `None` for
+        spans and tags); and `layers`, how far the file has gone astray after each: see
+        `layer_errors`.
 
     Raises:
         ValueError: If the file is broken, holds no vocabulary, has other labels than the model, or
@@ -38,6 +46,7 @@ def verify(model, path, task, split="dev"):
     Example:
         verify(student, "sst2.tflite", task("sst2"))["agreement"]
     """
+    run_contained("try", path=str(path))  # A damaged file may kill who runs it.
     edge_model = EdgeModel(path)
     model_labels = getattr(model, "labels", ())  # An encoder without a head has none.
     if edge_model.labels not in (None, model_labels):
@@ -54,19 +63,21 @@ def verify(model, path, task, split="dev"):
     outputs = to_outputs(logits, model.problem), predict_rows(edge_model, rows)
     _check_finite(outputs[1], path, examples, rows)
     differences = _differences(model, logits, outputs[1], rows)
+    of_both = [(outputs[0], batches.rows), (outputs[1], rows)]
     answers = [
-        to_answers(found, model.problem, model.labels, rows, task.allows_no_answer)
-        for found in outputs
+        to_answers(found, model.problem, model.labels, of_found, task.allows_no_answer)
+        for found, of_found in of_both
     ]
-    agreement = np.mean([before == after for before, after in zip(*answers, strict=True)])
+    differ = np.array([before != after for before, after in zip(*answers, strict=True)], float)
     return {
         "path": str(path),
         "split": split,
         "num_examples": len(examples),
-        "agreement": None if _is_score(model) else float(agreement),
-        "metrics": _metrics(model, task, examples, outputs, rows),
-        "largest_logit_difference": float(differences.max()),
-        "worst_examples": _worst(model, examples, outputs, answers, differences),
+        "agreement": None if _is_score(model) else float(np.mean(differ == 0)),
+        "metrics": _metrics(model, task, examples, of_both),
+        "largest_logit_difference": None if differences is None else float(differences.max()),
+        "worst_examples": _worst(model, examples, outputs, answers, differences, differ),
+        "layers": layer_errors(model, path, rows),
     }
 
 
@@ -91,28 +102,26 @@ def _is_score(model):
 
 
 def _differences(model, logits, file_outputs, rows):
-    """Greatest difference of each example, float array `(examples,)`."""
-    tiny = np.finfo(np.float32).tiny
+    """Greatest difference of each example, float array `(examples,)`; `None` if tokens differ."""
     if model.problem == "classification":
-        file_outputs = np.log(np.maximum(file_outputs, tiny))
-        file_outputs = file_outputs - file_outputs.mean(axis=1, keepdims=True)
         logits = logits - logits.mean(axis=1, keepdims=True)
-    elif model.problem == "multilabel":
-        odds = np.maximum(file_outputs, tiny) / np.maximum(1 - file_outputs, tiny)
-        file_outputs = np.log(odds)
+    file_logits = to_logits(file_outputs, model.problem)
     if logits.ndim == 2:
-        return np.abs(logits - file_outputs).max(axis=1)
-    longest = file_outputs.shape[1]
-    differences = np.abs(logits[:, :longest] - file_outputs).max(axis=2)
+        return np.abs(logits - file_logits).max(axis=1)
+    if rows.vocabulary != model.vocabulary:
+        return None
+    longest = file_logits.shape[1]
+    differences = np.abs(logits[:, :longest] - file_logits).max(axis=2)
     is_token = np.arange(longest) < rows.lengths[:, np.newaxis]
     return _of_examples(np.where(is_token, differences, 0).max(axis=1), rows)
 
 
-def _metrics(model, task, examples, outputs, rows):
+def _metrics(model, task, examples, of_both):
     if examples.labels is None:
         return {}
     before, after = (
-        task_metrics(task, examples.labels, found, model.labels, rows) for found in outputs
+        task_metrics(task, examples.labels, outputs, model.labels, rows)
+        for outputs, rows in of_both
     )
     return {
         name: {"model": before[name], "file": after[name], "drop": before[name] - after[name]}
@@ -120,16 +129,17 @@ def _metrics(model, task, examples, outputs, rows):
     }
 
 
-def _worst(model, examples, outputs, answers, differences):
+def _worst(model, examples, outputs, answers, differences, differ):
+    order = np.argsort(-(differ if differences is None else differences), kind="stable")
     return [
         {
             "text": examples.texts[index],
             "text_pair": examples.text_pairs and examples.text_pairs[index],
-            "difference": float(differences[index]),
+            "difference": None if differences is None else float(differences[index]),
             **{f"{name}_label": _label(model, found[index]) for name, found in _named(answers)},
             **{f"{name}_outputs": _numbers(found, index) for name, found in _named(outputs)},
         }
-        for index in np.argsort(-differences, kind="stable")[:_NUM_WORST]
+        for index in order[:_NUM_WORST]
     ]
 
 

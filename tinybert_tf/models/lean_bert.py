@@ -230,6 +230,7 @@ class _Forward:
         factor = self.watch(f"{name}/factor", tf.math.rsqrt(variance))
         # In this order: of gamma on its own the converter makes a part of the next kernel.
         scale = self.watch(f"{name}/scale", factor * self.weights[f"{name}/gamma"])
-        scaled = self.watch(f"{name}/scaled", centred * scale)
-        # Named, and so known in a converted file.
+        # These two have names by which a converted file's tensors are found.
+        scaled = tf.multiply(centred, scale, name=f"{name}/scaled")
+        scaled = self.watch(f"{name}/scaled", scaled)
         return self.watch(name, tf.add(scaled, self.weights[f"{name}/beta"], name=name))

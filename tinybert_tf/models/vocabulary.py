@@ -106,6 +106,9 @@ def _check_tokens(tokens, source, unit, first=0):
             f"{source} lacks {', '.join(missing)}; "
             f"a BERT vocabulary holds {', '.join(SPECIAL_TOKENS)}."
         )
+    for position, token in enumerate(tokens, first):
+        if "\0" in token:
+            raise ValueError(f"{source}, {unit} {position}: token {token!r} holds a NUL.")
     if len(set(tokens)) == len(tokens):
         return
     positions = {}

@@ -67,7 +67,9 @@ class Answerer:
         self._path = pathlib.Path(path)
         if self._path.suffix == ".tflite":
             from tinybert_tf.edge import EdgeModel
+            from tinybert_tf.edge.contained import run_contained
 
+            run_contained("try", path=str(self._path))  # a broken file may kill its runtime
             self._model = EdgeModel(self._path)
             self.problem = (self._model.settings or {}).get("problem", "classification")
         else:

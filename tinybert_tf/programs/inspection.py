@@ -5,6 +5,8 @@ import dataclasses
 import glob
 import re
 
+from tinybert_tf.short_errors import shortened
+
 _USUAL_POSITIONS = 512
 _ACTIVATION_NOTES = {
     "google-tf1": "taken for exact GELU; the last version of Google's programs approximates it",
@@ -48,7 +50,7 @@ def inspect_tflite(path):
         for part in _tflite_parts(path):
             result |= part
     except (OSError, ValueError) as error:
-        result["damage"] = str(error)
+        result["damage"] = shortened(str(error))
     return result
 
 
@@ -167,37 +169,25 @@ def _warnings(model, checkpoint, kind):
 
 def _tflite_parts(path):
     """Yields what is found step by step."""
-    from tinybert_tf.edge.interpreter import EdgeModel, load_interpreter
+    from tinybert_tf.edge.attached import read_attached
+    from tinybert_tf.edge.contained import run_contained
+    from tinybert_tf.edge.interpreter import check_file
 
-    interpreter = load_interpreter(path)  # refuses what is not whole
+    check_file(path)
     yield {"size_bytes": path.stat().st_size} | _graph(path)
     yield {"metadata": _metadata(path)}
-    signatures = interpreter.get_signature_list()
-    yield {
-        "signature": next(iter(signatures), None),
-        "inputs": _tensors(interpreter.get_input_details()),
-        "outputs": _tensors(interpreter.get_output_details()),
-    }
-    del interpreter
-    try:
-        model = EdgeModel(path)
-    except ValueError as error:  # the runtime takes it, but it is not one of ours
-        yield {"warnings": {"inputs": str(error)}}
+    found = run_contained("try", path=str(path))
+    wrong = found.pop("wrong_inputs")
+    yield found
+    if wrong:  # the runtime takes it, but it is not one of ours
+        yield {"warnings": {"inputs": wrong}}
         return
-    text = model.vocabulary_text
+    settings, labels, text = read_attached(path)
     yield {
-        "labels": model.labels,
-        **(model.settings or {}),
+        "labels": labels,
+        **(settings or {}),
         "vocabulary_tokens": None if text is None else text.count("\n"),
-        "warnings": {} if model.settings else {"metadata": "no labels and no vocabulary inside"},
-    }
-
-
-def _tensors(details):
-    """Shape, -1 for any size, and type of tensors by name, as "(1, -1) int32"."""
-    return {
-        tensor["name"]: f"{tuple(map(int, tensor['shape_signature']))} {tensor['dtype'].__name__}"
-        for tensor in details
+        "warnings": {} if settings else {"metadata": "no labels and no vocabulary inside"},
     }
 
 
@@ -211,14 +201,18 @@ def _metadata(path):
 
 def _graph(path):
     """How many operators and tensors of each kind a whole file has."""
-    from tensorflow.lite.python import schema_py_generated as schema
+    from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.Model.GetRootAs(path.read_bytes())
+    from tinybert_tf.edge.flatbuffer import map_file
+
+    model = schema.Model.GetRootAs(map_file(path))
     kinds = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
     types = {code: name for name, code in vars(schema.TensorType).items() if name.isupper()}
     operators, tensors = collections.Counter(), collections.Counter()
     for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
         for operator in map(graph.Operators, range(graph.OperatorsLength())):
+            if operator.OpcodeIndex() >= model.OperatorCodesLength():
+                raise ValueError(f"{path} is broken: it has no operator {operator.OpcodeIndex()}.")
             code = model.OperatorCodes(operator.OpcodeIndex())
             kind = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
             operators[kinds.get(kind, str(kind))] += 1
