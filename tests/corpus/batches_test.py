@@ -8,6 +8,7 @@ from tinybert_tf.corpus import CorpusShards, Shard, ShardSize, write_corpus, wri
 from tinybert_tf.corpus.batches import CorpusBatches
 from tinybert_tf.corpus.packing import pack
 from tinybert_tf.models.vocabulary import Vocabulary
+from tinybert_tf.programs.strategies import make_strategy
 
 WORDS = tuple(f"word{i}" for i in range(2000))
 VOCABULARY = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS))
@@ -307,7 +308,7 @@ def test_shares_make_up_every_batch_in_order(replicas, workers, settings):
 
 
 def test_two_replicas_of_a_strategy_get_every_batch_between_them():
-    strategy, made = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), batches(**LABELLED)
+    strategy, made = make_strategy("mirrored"), batches(**LABELLED)
     for (inputs, _), (expected, _) in zip(
         made.distribute(strategy, 0, first_step=30), made.epoch(0, first_step=30), strict=True
     ):

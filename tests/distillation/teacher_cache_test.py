@@ -13,6 +13,7 @@ import tiny
 from tinybert_tf.data import ExampleBatches, Examples
 from tinybert_tf.distillation.teacher_cache import TeacherCache
 from tinybert_tf.models.vocabulary import Vocabulary
+from tinybert_tf.programs.strategies import make_strategy
 
 VOCABULARY = Vocabulary(tiny.TOKENS)
 COUNT = 22
@@ -187,7 +188,7 @@ def test_a_second_run_runs_no_teacher(tmp_path):
 
 def test_replicas_share_a_cache(tmp_path, whole):
     """Two replicas fill what one would have filled, and each reads its own part of every batch."""
-    batches, strategy = make_batches(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    batches, strategy = make_batches(), make_strategy("mirrored")
     with strategy.scope():
         cache = filled(tmp_path, SumTeacher(), batches, ALL_SUMS)
     assert cache.key == key(outputs=ALL_SUMS)

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tiny
 
 import tinybert_tf as tb
+from tinybert_tf.programs.strategies import make_strategy
 from tinybert_tf.quantization import SCHEMES, QuantizedStudent, on_grid
 
 RECIPES = sorted(SCHEMES)
@@ -121,7 +122,7 @@ def test_two_replicas_take_the_step_of_one():
         return weights(distiller.student)
 
     one = trained(tf.distribute.get_strategy())
-    two = trained(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    two = trained(make_strategy("mirrored"))
     for ours, theirs in zip(two, one, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
