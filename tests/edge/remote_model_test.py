@@ -52,7 +52,9 @@ def test_a_missing_file(tmp_path):
 
 
 def test_what_is_said_before_it_ends(tiny_file):
-    with pytest.raises(ValueError, match=r"tiny\.tflite does not run there: status 3\. too old$"):
+    with pytest.raises(
+        ValueError, match=r"tiny\.tflite does not run there: exit status 3\. too old$"
+    ):
         remote(tiny_file, "-c", "import sys; print('too old', file=sys.stderr); sys.exit(3)")
 
 
@@ -61,7 +63,7 @@ def test_a_death_before_an_answer(tiny_file):
     die = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
     with (
         remote(tiny_file, "-c", f"{hello}; {die}") as model,
-        pytest.raises(ValueError, match="does not run there: it died of SIGSEGV"),
+        pytest.raises(ValueError, match="does not run there: the runtime died of SIGSEGV"),
     ):
         model._process.wait()  # so that the inputs meet a closed pipe
         model.run(**INPUTS)

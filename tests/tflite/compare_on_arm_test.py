@@ -159,7 +159,7 @@ def test_it_says_where_it_died(emulator, tflite_file, dev_file, capsys):
     emulator.command += ["-c", "import os; os.abort()"]
     status, message = refused(capsys, tflite_file, "--texts", dev_file)
     assert status == 1
-    assert f"{tflite_file} does not run there: it died of SIGABRT" in message
+    assert f"{tflite_file} does not run there: the runtime died of SIGABRT" in message
 
 
 def test_help():

@@ -3,12 +3,11 @@
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
 
-_LINES_SHOWN = 3
+from tinybert_tf.edge.answers import why_it_ended
 
 
 def run_contained(job, **arguments):
@@ -45,7 +44,7 @@ def run_contained(job, **arguments):
     if "error" in end:
         raise ValueError(end["error"])
     if child.returncode or "result" not in end:
-        raise ValueError(f"{path} does not run: {_cause(child)}")
+        raise ValueError(f"{path} does not run: {why_it_ended(child.returncode, child.stderr)}")
     return end["result"]
 
 
@@ -61,11 +60,3 @@ def _last(lines):
         said = json.loads(line) if line.endswith("\n") else {}
         path, end = said.get("path", path), said
     return path, end
-
-
-def _cause(child):
-    shown = "\n".join(child.stderr.strip().splitlines()[-_LINES_SHOWN:])
-    if child.returncode < 0:
-        name = signal.Signals(-child.returncode).name
-        return f"the runtime died of {name}. Try a newer runtime or another recipe.\n{shown}"
-    return f"exit status {child.returncode}. {shown}"

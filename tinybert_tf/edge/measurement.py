@@ -7,13 +7,13 @@ for the result.
 
 import contextlib
 import json
-import os
 import pathlib
 import sys
 import time
 
 import numpy as np
 
+from tinybert_tf.edge.answers import open_answers
 from tinybert_tf.edge.energy import find_sensor
 from tinybert_tf.edge.interpreter import (
     EdgeModel,
@@ -148,13 +148,7 @@ JOBS = {"try": try_file, "start": measure_start, "latency": measure_latency, "te
 
 def main():
     """Does the job that standard input holds."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Some runtimes write there.
-
-    def say(**line):
-        answers.write(json.dumps(line) + "\n")
-        answers.flush()
-
+    say = open_answers()
     job = json.load(sys.stdin)
     try:
         say(result=JOBS[job.pop("job")](**job, take_up=lambda path: say(path=str(path))))

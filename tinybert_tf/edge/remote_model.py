@@ -6,19 +6,16 @@ from each line of standard input, as JSON, and writes a line of JSON in answer.
 
 import contextlib
 import json
-import os
 import pathlib
 import platform
-import signal
 import subprocess
 import sys
 import tempfile
 
 import numpy as np
 
+from tinybert_tf.edge.answers import open_answers, why_it_ended
 from tinybert_tf.edge.interpreter import EdgeModel, runtime_version
-
-_LINES_SHOWN = 3
 
 
 class RemoteModel:
@@ -92,29 +89,21 @@ class RemoteModel:
     def _receive(self):
         line = self._process.stdout.readline()
         if not line.endswith("\n"):
-            raise ValueError(f"{self.path} does not run there: {self._cause()}")
+            raise ValueError(f"{self.path} does not run there: {self._why_it_ended()}")
         received = json.loads(line)
         if "error" in received:
             raise ValueError(received["error"])
         return received
 
-    def _cause(self):
+    def _why_it_ended(self):
         status = self._process.wait()
         self._errors.seek(0)
-        said = "\n".join(self._errors.read().strip().splitlines()[-_LINES_SHOWN:])
-        cause = f"it died of {signal.Signals(-status).name}" if status < 0 else f"status {status}"
-        return f"{cause}. {said}"
+        return why_it_ended(status, self._errors.read())
 
 
 def main():
     """Answers the lines of standard input with the file that the process was given."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Some runtimes write there.
-
-    def say(**line):
-        answers.write(json.dumps(line) + "\n")
-        answers.flush()
-
+    say = open_answers()
     try:
         model = EdgeModel(sys.argv[1])
         say(runtime=runtime_version(), machine=platform.machine())
