@@ -8,13 +8,19 @@ from collections.abc import Callable
 from tinybert_tf.data.batches import ExampleBatches
 from tinybert_tf.data.dataset_source import read_dataset
 from tinybert_tf.data.examples import Examples
-from tinybert_tf.data.label_cells import name_reader, names_reader, to_score
+from tinybert_tf.data.label_cells import name_reader, to_score
+from tinybert_tf.data.own_files import (
+    file_given,
+    lacks_answers,
+    out_of_scope_fields,
+    own_labels,
+    own_reader,
+)
 from tinybert_tf.data.span_rows import SpanRows
 from tinybert_tf.data.squad_files import read_squad
-from tinybert_tf.data.tag_files import read_tags
 from tinybert_tf.data.tag_rows import TagRows
 from tinybert_tf.data.task_table import PAPER_VARIANTS, TASKS, Schedule
-from tinybert_tf.data.text_files import check_on_bad_line, column_names, read_examples
+from tinybert_tf.data.text_files import check_on_bad_line, read_split
 from tinybert_tf.data.text_rows import TextRows
 from tinybert_tf.metrics import is_entity_tag
 from tinybert_tf.models.label_names import match_labels
@@ -286,8 +292,8 @@ def task(
 
 def _own_task(files, columns, problem, labels, separator):
     """The task of your own files: dict of split to path; other arguments as for `task`."""
-    reader = _own_reader(problem, columns, separator)
-    labels = tuple(labels or _own_labels(problem, files, reader))
+    reader = own_reader(problem, columns, separator)
+    labels = tuple(labels or own_labels(problem, files, reader))
     metrics = PROBLEMS[problem]
     if problem == "tagging" and not all(map(is_entity_tag, labels)):
         metrics = ("tag_accuracy",)
@@ -302,10 +308,10 @@ def _own_task(files, columns, problem, labels, separator):
         problem=problem,
         metrics=metrics,
         max_length=_MAX_LENGTH.get(problem, 128),
-        read=functools.cache(lambda split: read_file(split, _file_given(files, split))),
-        allows_no_answer=problem == "spans" and _lacks_answers(files, reader),
+        read=functools.cache(lambda split: read_file(split, file_given(files, split))),
+        allows_no_answer=problem == "spans" and lacks_answers(files, reader),
         read_file=read_file,
-        **_out_of_scope(files, columns),
+        **out_of_scope_fields(files, columns),
     )
 
 
@@ -318,59 +324,6 @@ def _check_out_of_scope(label, problem, labels):
         raise ValueError(
             f'`out_of_scope_label` "{label}" is one of `labels` too. Leave it out there.'
         )
-
-
-def _out_of_scope(files, columns):
-    """The fields of a `Task` that tell of texts of none of the classes."""
-    if not columns["unlabeled"]:
-        return {}
-    (label,) = columns["unlabeled"]
-
-    def read(split):
-        every = _read_split(split, _file_given(files, split), columns | {"unlabeled": ()}, str)
-        kept = [place for place, name in enumerate(every.labels or ()) if name == label]
-        parts = every.texts, every.text_pairs
-        texts, pairs = (part and [part[place] for place in kept] for part in parts)
-        return Examples(texts, pairs) if kept else None
-
-    return {"out_of_scope_label": label, "read_out_of_scope": functools.cache(read)}
-
-
-def _own_reader(problem, columns, separator):
-    """Function from a split, its file and the labels that there may be to `Examples`."""
-    if problem == "spans":
-        read = functools.cache(read_squad)
-        return lambda split, path, labels: read(path)
-    if problem == "tagging":
-        return lambda split, path, labels: read_tags(path, name_reader(labels))
-    to_label = {
-        "classification": name_reader,
-        "regression": lambda labels: to_score,
-        "multilabel": lambda labels: names_reader(labels, separator),
-    }[problem]
-    return lambda split, path, labels: _read_split(split, path, columns, to_label(labels))
-
-
-def _lacks_answers(files, reader):
-    """Whether a question of your files has no answer."""
-    read = [reader(split, path, None).labels or [True] for split, path in files.items()]
-    return not all(map(all, read))
-
-
-def _own_labels(problem, files, reader):
-    """The labels that your files hold, or those that every task of the problem has."""
-    if problem in ("regression", "spans"):
-        return ("score",) if problem == "regression" else ("start", "end")
-    paths = list(files.items()) if problem == "tagging" else list(files.items())[:1]
-    read = [reader(split, path, None).labels or [] for split, path in paths]
-    if problem == "classification":
-        names = sorted({name for labels in read for name in labels})
-    else:
-        names = sorted({name for labels in read for held in labels for name in held})
-    if len(names) < 2 and problem != "multilabel" or not names:
-        found = f'one label only, "{names[0]}"' if names else "no labels"
-        raise ValueError(f"{paths[0][1]} has {found}; expected two or more.")
-    return names
 
 
 def _named_task(name, data_dir, on_bad_line):
@@ -416,18 +369,4 @@ def _read_file(source, on_bad_line, split, path):
         columns["columns"] = source.columns
     regression = source.problem == "regression"
     to_label = to_score if regression else name_reader(source.labels, source.cells)
-    return _read_split(split, path, columns, to_label)
-
-
-def _read_split(split, path, columns, to_label):
-    is_test = split.startswith("test") and not columns.get("columns")
-    if is_test and columns["label_column"] not in column_names(path):
-        # Benchmarks keep the labels of their test files to themselves.
-        columns = {**columns, "label_column": None}
-    return read_examples(path, **columns, to_label=to_label)
-
-
-def _file_given(files, split):
-    if split not in files:
-        raise ValueError(f"This task has no {split} file; it was made of {', '.join(files)} only.")
-    return files[split]
+    return read_split(split, path, columns, to_label)
