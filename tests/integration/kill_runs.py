@@ -66,6 +66,8 @@ stages:
       intermediate_epochs: 2
       prediction_epochs: 2
       feature_cache_gb: 1
+      quantize: static_wi8_ai8
+      quantize_stage: both
   - evaluate: {model: "${output}/student", dev: DEV, output: "${output}/dev.json"}
   - predict: {model: "${output}/student", input: DEV, output: "${output}/predictions.tsv"}
   - export: {model: "${output}/student", output: "${output}/student.tflite"}
