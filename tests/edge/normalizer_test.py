@@ -9,7 +9,7 @@ import pytest
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from tinybert_tf.edge.normalizer import _IDEOGRAPHS, normalize
+from tinybert_tf.edge.normalizer import _CATEGORIES, _IDEOGRAPHS, normalize
 
 TFLITE = pathlib.Path(__file__).parents[2] / "tflite"
 GOLDENS = json.loads((TFLITE / "golden_normalizer.json").read_text("utf-8"))
@@ -85,8 +85,21 @@ def test_capitals_of_a_cased_model_stay():
     assert normalize("Ångström\u00a0İS\u200b", lower_case=False) == "Ångström İS"
 
 
-@pytest.mark.parametrize("name", ["android/TextNormalizer.kt", "ios/TextNormalizer.swift"])
-def test_the_snippets_know_the_same_ideographs(name):
-    pattern = r"0x([0-9A-F]+)\.\.\.?0x([0-9A-F]+),"
-    found = re.findall(pattern, (TFLITE / name).read_text("utf-8"))
+SNIPPETS = pytest.mark.parametrize(
+    "snippet", [TFLITE / "android/TextNormalizer.kt", TFLITE / "ios/TextNormalizer.swift"]
+)
+
+
+@SNIPPETS
+def test_the_snippets_know_the_same_ideographs(snippet):
+    found = re.findall(r"0x([0-9A-F]+)\.\.\.?0x([0-9A-F]+),", snippet.read_text("utf-8"))
     assert tuple((int(first, 16), int(last, 16)) for first, last in found) == _IDEOGRAPHS
+
+
+@SNIPPETS
+def test_the_snippets_know_the_same_categories(snippet):
+    kinds = {"ACCENT": "Mn", ".nonspacingMark": "Mn", "Character.OTHER_LETTER": "Lo"}
+    kinds |= {".otherLetter": "Lo", "Character.OTHER_PUNCTUATION": "Po", ".otherPunctuation": "Po"}
+    pattern = r"0x([0-9A-F]+)(?: to|:) ([\w.]+?)(?:\.toInt\(\))?,"
+    found = re.findall(pattern, snippet.read_text("utf-8"))
+    assert {chr(int(code, 16)): kinds[kind] for code, kind in found} == _CATEGORIES

@@ -17,7 +17,7 @@ import java.text.Normalizer
  *
  * Android's ICU brings the tables, so they are as old as the system: Unicode 8 on Android 7, 13 on
  * Android 12, 15 on Android 14. A character that a system does not know yet stays as it is; none
- * of them is in the usual vocabularies. Four characters changed their category between versions
+ * of them is in the usual vocabularies. Seven characters changed their category between versions
  * and have a fixed one here.
  */
 object TextNormalizer {
@@ -57,6 +57,9 @@ object TextNormalizer {
         0x1734 to ACCENT,
         0x1885 to Character.OTHER_LETTER.toInt(),
         0x1886 to Character.OTHER_LETTER.toInt(),
+        0xA9BD to ACCENT,
+        0x111C9 to ACCENT,
+        0x1171E to ACCENT,
     )
 
     /** `lowerCase` is `lower_case` in the file's tinybert_tf.json. */

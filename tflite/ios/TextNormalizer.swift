@@ -15,7 +15,7 @@ import Foundation
 /// Work on unicodeScalars, never on Character: one Character may hold a letter and its accents.
 /// From Swift 5.7 on the tables are those of the standard library (Unicode 14 or newer); before that,
 /// and for the decomposition, they are the system's. A character that they do not know yet stays as
-/// it is; none of them is in the usual vocabularies. Four characters changed their category between
+/// it is; none of them is in the usual vocabularies. Seven characters changed their category between
 /// versions and have a fixed one here.
 enum TextNormalizer {
     // Words of their own. The gap before 0x2B920 is BERT's.
@@ -43,6 +43,9 @@ enum TextNormalizer {
         0x1734: .nonspacingMark,
         0x1885: .otherLetter,
         0x1886: .otherLetter,
+        0xA9BD: .nonspacingMark,
+        0x111C9: .nonspacingMark,
+        0x1171E: .nonspacingMark,
     ]
 
     /// `lowerCase` is `lower_case` in the file's tinybert_tf.json.

@@ -20,7 +20,15 @@ _IDEOGRAPHS = (
 _SPACES = ("Zs", "Zl", "Zp")
 _REMOVED = ("Cc", "Cf", "Co", "Cs")
 # Characters whose category changed from one version of Unicode to another: the one they have here.
-_CATEGORIES = {"\u166d": "Po", "\u1734": "Mn", "\u1885": "Lo", "\u1886": "Lo"}
+_CATEGORIES = {
+    "\u166d": "Po",
+    "\u1734": "Mn",
+    "\u1885": "Lo",
+    "\u1886": "Lo",
+    "\ua9bd": "Mn",
+    "\U000111c9": "Mn",
+    "\U0001171e": "Mn",
+}
 
 
 def normalize(text, lower_case=True):

@@ -51,10 +51,10 @@ class ActivationRanges(keras.layers.Layer):
             if name not in self.places:
                 return value
             place = self.places[name]
-            found[place] = _range(value)
+            found[place] = range_of(value)
             is_known = bounds[place, 0] < bounds[place, 1]
             low, high = tf.unstack(tf.where(is_known, bounds[place], found[place]))
-            return tf.quantization.fake_quant_with_min_max_vars(value, low, high)
+            return round_to_range(value, low, high)
 
         outputs = run(watch)
         if training:
@@ -67,7 +67,22 @@ class ActivationRanges(keras.layers.Layer):
         return tf.stack([low, high], axis=1)
 
 
-def _range(value):
+def round_to_range(value, low, high):
+    """Rounds to 256 steps between two bounds, one of which is moved so that 0 is a step.
+
+    The gradient passes where a value lies between the bounds.
+
+    Args:
+        value: float32 tensor.
+        low, high: float32 scalars, `low` <= 0 <= `high`.
+
+    Returns:
+        Float32 tensor like `value`.
+    """
+    return tf.quantization.fake_quant_with_min_max_vars(value, low, high)
+
+
+def range_of(value):
     """The least and the greatest value, or 0 where that is beyond: float tensor `(2,)`."""
     value = tf.stop_gradient(value)
     low, high = tf.reduce_min(value), tf.reduce_max(value)

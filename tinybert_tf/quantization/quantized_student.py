@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tinybert_tf.models.bert_head import BertHead
 from tinybert_tf.models.lean_bert import LeanBert
-from tinybert_tf.quantization.activation_ranges import ActivationRanges
+from tinybert_tf.quantization.activation_ranges import ActivationRanges, range_of, round_to_range
 from tinybert_tf.quantization.schemes import scheme_of
 from tinybert_tf.quantization.weight_grids import best_ratio, fake_quantize
 
@@ -47,13 +47,23 @@ class QuantizedStudent(keras.Model):
         # Weights are rounded in float32, whatever the student computes in.
         super().__init__(dtype=student.dtype_policy, autocast=False, name=name)
         self.student, self.recipe = student, recipe
-        self._ends = [self._make_end(*pair) for pair in self._grids()]
+        if not self._on_grids():
+            raise ValueError(
+                f"{student.name} has no dense or embedding layers to quantize. Pass a model that "
+                "is built and trainable."
+            )
+        self._ends = [self._make_end(*pair) for pair in self._on_grids()]
         self._ranges = _make_ranges(student, scheme_of(recipe))
         self.built = True
 
-    def _grids(self):
+    def _on_grids(self):
         """Pairs of a variable to round and its bits and axis."""
-        return _grids(self.student, scheme_of(self.recipe))
+        return _named(self.student, scheme_of(self.recipe).grids)
+
+    def _in_ranges(self):
+        """Variables to round as activations are."""
+        names = dict.fromkeys(scheme_of(self.recipe).ranged)
+        return [variable for variable, _ in _named(self.student, names)]
 
     def _make_end(self, variable, grid):
         """Where a variable's grids end, as a share of the largest weights, if that is learned."""
@@ -85,10 +95,15 @@ class QuantizedStudent(keras.Model):
 
     def quantized_weights(self):
         """Pairs of one of the student's variables and its rounded value, a float32 tensor."""
-        return [
+        ends = zip(self._on_grids(), self._ends, strict=True)
+        rounded = [
             (variable, fake_quantize(tf.convert_to_tensor(variable), *grid, _ratio(end)))
-            for (variable, grid), end in zip(self._grids(), self._ends, strict=True)
+            for (variable, grid), end in ends
         ]
+        for variable in self._in_ranges():
+            value = tf.convert_to_tensor(variable)
+            rounded.append((variable, round_to_range(value, *tf.unstack(range_of(value)))))
+        return rounded
 
     def bake(self):
         """Writes the rounded weights into the student for good; returns the student."""
@@ -148,15 +163,9 @@ def _ratio(end):
     return 1.0 if end is None else tf.clip_by_value(tf.convert_to_tensor(end), 0.1, 1.0)
 
 
-def _grids(student, scheme):
-    variables = student.trainable_variables
-    found = [(v, scheme.grids[v.name]) for v in variables if v.name in scheme.grids]
-    if not found:
-        raise ValueError(
-            f"{student.name} has no dense or embedding layers to quantize. Pass a model that is "
-            "built and trainable."
-        )
-    return found
+def _named(student, values):
+    """Pairs of a trainable variable and what `values` holds for its name, where it does."""
+    return [(v, values[v.name]) for v in student.trainable_variables if v.name in values]
 
 
 def _make_ranges(student, scheme):

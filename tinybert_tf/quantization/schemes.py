@@ -13,12 +13,15 @@ class QuantizationScheme:
     Args:
         grids: mapping of a variable's name, as Keras' layers name it, to the bits and the axis of
             its grid; see `fake_quantize`. Other variables stay float32.
+        ranged: names of variables that are int8 between their least and greatest value, as
+            activations are; see `round_to_range`.
         learns_scales: bool, whether training may end grids before the largest weight: with few
             bits a rare large weight costs too much.
         rounds_activations: bool, whether all activations are int8 too, in fixed ranges.
     """
 
     grids: Mapping
+    ranged: tuple[str, ...] = ()
     learns_scales: bool = False
     rounds_activations: bool = False
 
@@ -27,8 +30,8 @@ _PER_OUTPUT, _PER_ROW, _PER_TENSOR = 0, 1, None
 _TABLES = ("embeddings", "position_embedding")
 
 
-def _grids(kernel_bits, other_bits, axis, others=_TABLES):
-    return {"kernel": (kernel_bits, _PER_OUTPUT), **dict.fromkeys(others, (other_bits, axis))}
+def _grids(kernel_bits, table_bits, axis):
+    return {"kernel": (kernel_bits, _PER_OUTPUT), **dict.fromkeys(_TABLES, (table_bits, axis))}
 
 
 # Export recipe -> what training has to expect of it.
@@ -37,7 +40,7 @@ SCHEMES = {
     "dynamic_wi8_afp32_emb4": QuantizationScheme(_grids(8, 4, _PER_ROW), learns_scales=True),
     "dynamic_wi4_afp32": QuantizationScheme(_grids(4, 4, _PER_ROW), learns_scales=True),
     "static_wi8_ai8": QuantizationScheme(
-        _grids(8, 8, _PER_TENSOR, (*_TABLES, "gamma", "beta")), rounds_activations=True
+        {"kernel": (8, _PER_OUTPUT)}, (*_TABLES, "gamma", "beta"), rounds_activations=True
     ),
 }
 
