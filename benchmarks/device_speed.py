@@ -13,16 +13,15 @@ runs of each, the first of which are left out, as a BERT-base empties the caches
 import argparse
 import pathlib
 import statistics
-import time
 
 import numpy as np
 
 from benchmarks import environment
+from tinybert_tf.edge.measurement import ROUND_RUNS, time_warm
 
 LENGTHS = (32, 128)
 TINY, BASE = "tinybert_4l_312d", "bert_base_uncased"
 RECIPES = {TINY: ("dynamic_wi8_afp32", "dynamic_wi8_afp32_emb4", "float32"), BASE: ("float32",)}
-RUNS, LEFT_OUT = 12, 4
 PACKAGES = ("ai-edge-litert", "onnxruntime", "torch", "transformers", "numpy")
 
 
@@ -87,13 +86,8 @@ def inputs_of(length):
 
 
 def time_ms(run, inputs):
-    """The median of a round's runs, but for the first ones."""
-    times = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        run(**inputs)
-        times.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(times[LEFT_OUT:])
+    """The median of a round's timed runs, which are those of `benchmark`."""
+    return statistics.median(time_warm(run, inputs, ROUND_RUNS))
 
 
 def run_tflite(path):

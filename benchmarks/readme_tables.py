@@ -279,18 +279,28 @@ def distinct(values):
 
 
 def pareto_table(record):
-    """Size, latency and accuracy of each file, and which other one makes it needless."""
-    rows, found = [], record["result"]["files"]
+    """Size and latency by recipe, and each student's metric, bold where no other file is better.
+
+    The students have one shape, so that the first one's sizes and latencies are those of all.
+    """
+    found, metric = record["result"]["files"], record["result"]["metric"]
+    students = list(dict.fromkeys(row["student"] for row in found))
     lengths = [f"{length} tokens" for length in found[0]["p50_ms"]]
-    header = ["student", "recipe", "MB", *lengths, record["result"]["metric"], "no better than"]
-    for row in found:
-        latencies = [f"{value:.2f} ms" for value in row["p50_ms"].values()]
-        size, metric = f"{row['size_bytes'] / 1e6:.1f}", f"{100 * row['metric']:.2f}"
-        name = f"`{row['recipe']}`"
-        rows.append([row["student"], name, size, *latencies, metric, row["dominated_by"] or ""])
+    rows = [["recipe", "MB", *lengths, *(f"{metric} of `{name}`" for name in students)]]
+    for recipe in dict.fromkeys(row["recipe"] for row in found):
+        own = [row for row in found if row["recipe"] == recipe]
+        latencies = [f"{value:.2f} ms" for value in own[0]["p50_ms"].values()]
+        cells = [metric_cell(next(r for r in own if r["student"] == name)) for name in students]
+        rows.append([f"`{recipe}`", f"{own[0]['size_bytes'] / 1e6:.1f}", *latencies, *cells])
     threads = record["settings"]["threads"]
     note = f"Medians on {threads} thread{'s' * (threads > 1)}, {found[0]['runtime']}. "
-    return table([header, *rows]) + footnote(record).replace("\n", f"\n{note}", 1)
+    return table(rows) + footnote(record).replace("\n", f"\n{note}", 1)
+
+
+def metric_cell(row):
+    """The metric of one of pareto's files in percent, bold where none is better."""
+    value = f"{100 * row['metric']:.2f}"
+    return value if row["dominated_by"] else f"**{value}**"
 
 
 def device_speed_table(records):

@@ -16,7 +16,7 @@ def test_every_recipe_says_what_it_is_good_for(recipe):
 
 def test_only_static_recipes_need_calibration_and_a_length():
     static = {name for name in RECIPES if name.startswith("static")}
-    assert {name for name, recipe in RECIPES.items() if recipe.needs_calibration} == static
+    assert {name for name, recipe in RECIPES.items() if recipe.needs_examples} == static
     assert {name for name, recipe in RECIPES.items() if recipe.static_length} == static
 
 

@@ -3,9 +3,10 @@
     tinybert-tf benchmark --model sst2.tflite --against float32.tflite --lengths 32 128
     tinybert-tf benchmark --model sst2.tflite --adb --benchmark-binary benchmark_model --cores 7
 
-With `--against`, both files run in turns and the result holds the ratios of the first to the
-second. On a machine without TensorFlow: `python -m tinybert_tf.edge.benchmark sst2.tflite`. With
-`--adb` a phone runs them, with the `benchmark_model` of TensorFlow Lite that you built or fetched.
+Latencies are those of warm caches. With `--against`, both files run in turns and the result holds
+the ratios of the first to the second. On a machine without TensorFlow: `python -m
+tinybert_tf.edge.benchmark sst2.tflite`. With `--adb` a phone runs them, with the `benchmark_model`
+of TensorFlow Lite that you built or fetched.
 """
 
 import dataclasses
@@ -14,6 +15,8 @@ import sys
 from tinybert_tf.atomic import atomic_file
 from tinybert_tf.programs.run_record import RunRecord
 from tinybert_tf.programs.settings import Settings, exists, setting
+
+_OF_PHONES = ("benchmark_binary", "serial", "cores", "delegates", "cool_below", "cool_seconds")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,8 +54,14 @@ class BenchmarkSettings(Settings):
             raise ValueError(f"--figure is {self.figure}, expected a name ending in .svg.")
         if self.adb:
             self._check_phone()
-        elif self.benchmark_binary:
-            raise ValueError("Got --benchmark-binary without --adb; only a phone runs it.")
+        else:
+            self._check_no_phone()
+
+    def _check_no_phone(self):
+        for field in dataclasses.fields(self):
+            if field.name in _OF_PHONES and getattr(self, field.name) != field.default:
+                flag = f"--{field.name.replace('_', '-')}"
+                raise ValueError(f"Got {flag} without --adb; it is for phones only.")
 
     def _check_phone(self):
         from tinybert_tf.edge.android import check_settings
@@ -69,14 +78,16 @@ class BenchmarkSettings(Settings):
 
 def run(settings):
     """Measures; returns what was measured of each file, and the ratios."""
+    from tinybert_tf.edge.benchmark_table import make_folder_of, write_csv
+
     record = RunRecord("benchmark", settings)  # Not looked at: every measurement is a new one.
     measure = _measure_on_phone if settings.adb else _measure_here
+    for path in filter(None, (settings.csv, settings.figure)):
+        make_folder_of(path)
     paths = [path for path in (settings.against, settings.model) if path is not None]
     result, table, text = measure(settings, paths)
     sys.stderr.write(text)
     if settings.csv:
-        from tinybert_tf.edge.benchmark_table import write_csv
-
         write_csv(settings.csv, table)
     if settings.figure:
         _write_figure(settings.figure, table)

@@ -75,14 +75,12 @@ def read_sentences(path, column, count):
         ValueError: If it cannot be read, lacks the column or has no sentences.
     """
     from tinybert_tf.data.text_files import read_examples, read_text
+    from tinybert_tf.edge.benchmark import split_sentences
 
     path = pathlib.Path(path)
     if path.name.endswith(_TABLES):
         return read_examples(path, column).texts[:count]
-    sentences = [line for line in read_text(path).splitlines() if line.strip()]
-    if not sentences:
-        raise ValueError(f"{path} holds no sentences, expected one a line.")
-    return sentences[:count]
+    return split_sentences(read_text(path), path)[:count]
 
 
 def compare_file(path, sentences, emulator):

@@ -32,7 +32,8 @@ class ExportSettings(TaskSettings):
         None, "the one length in tokens that the file takes; any if unset, of static recipes 128"
     )
     tokenizer_in_graph: bool = setting(
-        False, "take text: needs a runtime with the operators of tensorflow-text"
+        False,
+        "take text: needs a runtime with tensorflow-text's operators; words over 100 bytes: [UNK]",
     )
     static_examples: int = setting(
         300, "texts of the task's train that static recipes measure activations on"
@@ -67,12 +68,28 @@ class ExportSettings(TaskSettings):
                 f'Unknown --target "{self.target}".{advice} Targets: {", ".join(TARGETS)}.'
             )
         check_recipe(self.recipe_name)
+        self._check_lengths()
         self._check_texts()
 
     @property
     def recipe_name(self):
         """The recipe that is given, or the target's."""
         return self.recipe or TARGETS[self.target]
+
+    def _check_lengths(self):
+        fixed = self.static_length and f"--static-length {self.static_length}"
+        if RECIPES[self.recipe_name].static_length:
+            fixed = fixed or f"the recipe {self.recipe_name}"
+        if self.tokenizer_in_graph and fixed:
+            raise ValueError(
+                f"--tokenizer-in-graph takes text of any length, but {fixed} fixes the length. "
+                "Leave out one of them."
+            )
+        if self.static_length and self.max_length and self.static_length > self.max_length:
+            raise ValueError(
+                f"--static-length is {self.static_length}, but --max-length leaves the model "
+                f"{self.max_length} positions. Lower the first or raise the second."
+            )
 
     def _check_texts(self):
         source = self.trim_vocabulary_to
@@ -81,7 +98,7 @@ class ExportSettings(TaskSettings):
         readers = {
             "--calibrate": self.calibrate,
             "--trim-vocabulary-to task": source == "task",
-            f"--recipe {self.recipe_name}": RECIPES[self.recipe_name].needs_calibration,
+            f"--recipe {self.recipe_name}": RECIPES[self.recipe_name].needs_examples,
         }
         for flag, reads in readers.items():
             if reads and not self.names_task:
@@ -103,51 +120,69 @@ def run(settings):
 
     import tinybert_tf as tb
 
-    task = settings.load_task() if settings.names_task else None
+    task = own_task(settings)
     model = tb.load(settings.model, dtype="float32")
-    changed, file_settings, report = change(model, task, settings)
+    check_model(model, task, settings)
+    model, report = shrink(model, task, settings)
+    calibration = make_calibration(model, task, settings)
     record.start()
     result = tb.export.to_tflite(
-        changed,
+        model if calibration is None else calibration.model,
         settings.output,
         settings.recipe_name,
         static_length=settings.static_length,
         tokenizer_in_graph=settings.tokenizer_in_graph,
         examples=static_examples(task, settings),
-        file_settings=file_settings,
+        file_settings=calibration and calibration.file_settings,
     )
+    if calibration is not None:
+        report["calibration"] = calibration.report
     return record.finish(result | report)
+
+
+def own_task(settings):
+    """The task, if one is given, that reads texts as long as it does without --max-length."""
+    if not settings.names_task:
+        return None
+    return dataclasses.replace(settings, max_length=None).load_task()
+
+
+def check_model(model, task, settings):
+    """Raises ValueError if a model cannot become what the settings ask for."""
+    from tinybert_tf.export.calibration import check_calibration
+    from tinybert_tf.export.converter import check_export
+
+    static_length, in_graph = settings.static_length, settings.tokenizer_in_graph
+    check_export(model, settings.recipe_name, static_length, in_graph)
+    if settings.calibrate:
+        check_calibration(model, task, settings.most_rejected)
 
 
 def static_examples(task, settings):
     """Texts from all over the task's train, or `None` where the recipe needs none."""
-    if not RECIPES[settings.recipe_name].needs_calibration:
+    if not RECIPES[settings.recipe_name].needs_examples:
         return None
     return task.examples("train").spread(settings.static_examples)
 
 
-def change(model, task, settings):
-    """Trims and calibrates a model as the settings say.
+def shrink(model, task, settings):
+    """Takes away the positions and the word-pieces that the settings say.
 
     Returns:
-        The model, a dict for the file's `tinybert_tf.json`, and a report: `trimming`, `dev` (the
-        task's metrics `before` and `after` trimming) and `calibration`, each if it was asked for.
+        The model, and a report: `trimming`, if word-pieces went, and `dev`, the task's metrics
+        `before` and `after`, if anything did and the task has a dev split.
     """
     from tinybert_tf.evaluation import evaluate
-    from tinybert_tf.export.calibration import calibrate
     from tinybert_tf.export.vocabulary_trimming import trim_positions
 
-    report, file_settings, original = {}, {}, model
+    small, report = model, {}
     if settings.max_length and settings.max_length < model.config.max_sequence_length:
-        model = trim_positions(model, settings.max_length)
+        small = trim_positions(model, settings.max_length)
     if settings.trim_vocabulary_to:
-        model, report["trimming"] = trim(model, task, settings)
-        if has_dev(task, settings):
-            report["dev"] = {"before": evaluate(original, task), "after": evaluate(model, task)}
-    if settings.calibrate:
-        model, file_settings, measured = calibrate(model, task, settings.most_rejected)
-        report["calibration"] = file_settings | measured
-    return model, file_settings, report
+        small, report["trimming"] = trim(small, task, settings)
+    if small is not model and has_dev(task, settings):
+        report["dev"] = {"before": evaluate(model, task), "after": evaluate(small, task)}
+    return small, report
 
 
 def trim(model, task, settings):
@@ -161,6 +196,16 @@ def trim(model, task, settings):
     dev = examples_texts(task.examples("dev")) if has_dev(task, settings) else None
     texts = corpus_texts(settings.trim_vocabulary_to, task)
     return trim_vocabulary(model, texts, settings.trim_min_count, dev)
+
+
+def make_calibration(model, task, settings):
+    """The `Calibration` of a model, if the settings ask for one."""
+    from tinybert_tf.export import Calibration
+
+    if not settings.calibrate:
+        return None
+    task = dataclasses.replace(task, max_length=settings.max_length or task.max_length)
+    return Calibration(model, task, settings.most_rejected)
 
 
 def has_dev(task, settings):

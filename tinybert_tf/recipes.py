@@ -30,7 +30,7 @@ class Recipe:
     static_length: int | None = None
 
     @property
-    def needs_calibration(self):
+    def needs_examples(self):
         """Whether ranges of activations must be measured on examples of the task."""
         return "activation_bits" in self.settings
 

@@ -53,8 +53,10 @@ class TaskDistillSettings(DistillSettings, TaskTrainingSettings):
         "dynamic_wi8_afp32_emb4, dynamic_wi4_afp32 or static_wi8_ai8",
     )
     quantize_stage: str = setting("prediction", "stages that do: prediction or both")
-    prune: str | None = setting(
-        None, "share of zeros among the student's dense weights, or 2:4: two of every four"
+    prune: str | float | None = setting(
+        None,
+        "share of zeros among the student's dense weights, or 2:4 (in YAML '2:4'): two of every "
+        "four",
     )
     cluster: int | None = setting(
         None, "number of different values that the weights of a dense layer may have"
@@ -120,8 +122,13 @@ class TaskDistillSettings(DistillSettings, TaskTrainingSettings):
             raise ValueError(
                 f"--quantize-stage is {self.quantize_stage}, expected prediction or both."
             )
-        if self.prune is not None and self.cluster is not None:
-            raise ValueError("--prune and --cluster do not go together; choose one.")
+        if self.quantize is None and self.quantize_stage != "prediction":
+            raise ValueError(
+                f"--quantize-stage {self.quantize_stage} needs a recipe; give --quantize."
+            )
+        for name in ("prune", "quantize"):
+            if self.cluster is not None and getattr(self, name) is not None:
+                raise ValueError(f"--{name} and --cluster do not go together; choose one.")
         kernel_rules(self, 1)
 
     def scheduled(self):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 
 from tinybert_tf.callbacks import Pruning
 from tinybert_tf.callbacks.kernel_rule import compressed_bytes
@@ -92,10 +93,17 @@ def test_sparsities(text, expected):
     assert parse_sparsity(text) == expected
 
 
-@pytest.mark.parametrize("text", ["0", "1", "half", "4:4", "2:0", ":", "1.5", "nan"])
+@pytest.mark.parametrize(
+    "text", ["0", "1", "half", "4:4", "2:0", ":", "1.5", "nan", "2:4:8", "-2:-4", "0:4", "6:4"]
+)
 def test_no_sparsities(text):
     with pytest.raises(ValueError, match=f"Sparsity is '{text}', expected a share of zeros like"):
         parse_sparsity(text)
+
+
+def test_yaml_reads_a_bare_pattern_as_a_number():
+    with pytest.raises(ValueError, match="Sparsity is 124.0, .* YAML wants quoted: '2:4'"):
+        parse_sparsity(float(yaml.safe_load("2:4")))
 
 
 def test_without_the_package(monkeypatch):

@@ -198,6 +198,8 @@ def test_labels_may_be_given(tmp_path):
 def test_one_label_is_refused(tmp_path):
     with pytest.raises(ValueError, match='has one label only, "x"'):
         custom(tmp_path, "sentence\tlabel\na\tx\n")
+    with pytest.raises(ValueError, match='`labels` has one label only, "x"; expected two or more'):
+        custom(tmp_path, labels=("x",))
 
 
 def test_regression(tmp_path):

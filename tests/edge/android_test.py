@@ -74,9 +74,28 @@ def test_table_and_rows(sweep):
     assert table.startswith("Pixel 8, Android 14, cores 4-7\n")
     assert "  xnnpack       1     32   971.535         -         - 114.8  31.2\n" in table
     assert "    nnapi       4     32   Failed to apply NNAPI delegate.\n" in table
+    assert table.endswith("tiny.tflite: 1.000 times on gpu, 4 threads, 32 tokens\n")
     rows = phone_rows(sweep[0])
     assert len(rows) == 12
+    assert [row["ratio"] for row in rows] == [None] * 6 + [1.0] * 4 + [None] * 2
     assert {row["model"] for row in rows} == {"Pixel 8"}
+
+
+def test_ratios_are_those_of_the_same_case():
+    case = {"delegate": "cpu", "threads": 1, "length": 32}
+    other = case | {"length": 16}
+    failed = [case | {"error": "no"}, other | {"mean_ms": 3.0}]
+    files = [
+        {"path": "a", "latency": [case | {"mean_ms": 4.0}, other | {"mean_ms": 2.0}]},
+        {"path": "b", "latency": [case | {"mean_ms": 2.0}, other | {"mean_ms": 6.0}]},
+        {"path": "c", "latency": failed},
+    ]
+    assert android._ratios(files) == [
+        case | {"path": "b", "ratio": 0.5},
+        case | {"path": "c", "ratio": None},
+        other | {"path": "b", "ratio": 3.0},
+        other | {"path": "c", "ratio": 1.5},
+    ]
 
 
 def test_output_of_a_new_binary():
@@ -197,3 +216,5 @@ def test_wrong_settings(try_phone):
         try_phone(binary="absent")
     with pytest.raises(ValueError, match='Unknown delegate "hexagon". Delegates: cpu, xnnpack'):
         try_phone(delegates=("hexagon",))
+    with pytest.raises(ValueError, match="No delegates are given. Delegates: cpu, xnnpack"):
+        try_phone(delegates=())

@@ -69,8 +69,10 @@ def test_settings_that_are_no_object(attach, text, message):
         ("recipe", {}, "text"),
         ("temperature", 0, "a number above 0"),
         ("temperature", float("inf"), "a number above 0"),
+        ("temperature", 10**400, "a number above 0"),
         ("out_of_scope_threshold", float("nan"), "a number from 0 to 1"),
         ("out_of_scope_threshold", 1.5, "a number from 0 to 1"),
+        ("out_of_scope_threshold", 10**400, "a number from 0 to 1"),
         ("out_of_scope_label", "\ud800", "text"),
         ("tokenizer_in_graph", "no", "true or false"),
     ],
@@ -86,6 +88,7 @@ def test_settings_that_are_none(attach, name, value, expected):
         ({"labels": "no\nno\n"}, "labels.txt holds 'no' twice"),
         ({"tokens": TOKENS + "[UNK]\n"}, "vocab.txt holds .*UNK.* twice"),
         ({"tokens": TOKENS + "a\0\n"}, "vocab.txt holds the character of number 0"),
+        ({"tokens": "\n" * 1_000_001}, "vocab.txt has 1000001 lines, expected at most 1000000"),
         ({"tokens": "[PAD]\n[CLS]\na\n"}, r"vocab.txt lacks \[UNK\], \[SEP\]"),
     ],
 )

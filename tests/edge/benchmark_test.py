@@ -83,10 +83,28 @@ def test_a_row_a_case(measured, tiny_file, tmp_path):
     with open(path, newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert [row["length"] for row in table] == ["2", "", "2", ""]
-    assert [row["ratio"] for row in table] == ["2.0", "", "2.0", ""]
+    assert [row["ratio"] for row in table] == ["", "", "2.0", ""]
     assert [row["energy_mj"] for row in table] == ["", "0.25", "1.5", "0.25"]
     assert {row["path"] for row in table} == {str(tiny_file)}
     assert list(tmp_path.glob(".*")) == []
+
+
+def test_each_row_bears_its_own_ratio():
+    case = {"length": 2, "threads": 1}
+    files = [{"path": path, "latency": [case, case], "texts": []} for path in "abb"]
+    ratios = [{"ratio": ratio} for ratio in (2, 3, 4, 5)]  # case by case, of b and b
+    table = rows({"files": files, "ratios": ratios})
+    assert [row["ratio"] for row in table] == [None, None, 2, 4, 3, 5]
+
+
+def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path):
+    write_csv(tmp_path / "new" / "table.csv", [{"a": 1}])
+    assert (tmp_path / "new" / "table.csv").read_text() == "a\n1\n"
+    with pytest.raises(UnicodeEncodeError):
+        write_csv(tmp_path / "new" / "table.csv", [{"a": "\ud800"}])
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["table.csv"]
+    with pytest.raises(IsADirectoryError, match="new is a folder; expected the name of a file"):
+        write_csv(tmp_path / "new", [{"a": 1}])
 
 
 def test_the_table_tells_energy_where_there_is_a_sensor(measured):
@@ -125,6 +143,17 @@ def test_broken_files_are_refused(tmp_path):
 def test_what_the_model_refuses(fixed_file):
     with pytest.raises(ValueError, match=r"Received 7 tokens; .*fixed.tflite is fixed at 6"):
         benchmark(fixed_file, **(SMALL | {"lengths": (7,)}))
+
+
+def test_texts_that_a_file_cannot_read_are_refused_first(tiny_file, tmp_path, monkeypatch):
+    (tmp_path / "texts.txt").write_text("a film\n")
+    jobs, run = [], module.run_contained
+    monkeypatch.setattr(
+        module, "run_contained", lambda job, **values: jobs.append(job) or run(job, **values)
+    )
+    with pytest.raises(ValueError, match="tiny.tflite holds no vocabulary"):
+        benchmark(tiny_file, **SMALL, texts=tmp_path / "texts.txt")
+    assert jobs == ["texts"]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +203,25 @@ def test_command_refuses_in_one_line(tmp_path):
     found = run_module("absent.tflite", folder=tmp_path)
     assert (found.returncode, found.stdout) == (1, "")
     assert found.stderr == "No file absent.tflite. Expected a .tflite file.\n"
+
+
+def test_command_prints_before_it_writes(tiny_file, tmp_path, monkeypatch, capsys):
+    def write(path, table):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(module, "benchmark_many", lambda *_, texts: {"files": [], "ratios": []})
+    monkeypatch.setattr(module, "rows", lambda result: [])
+    monkeypatch.setattr(module, "write_csv", write)
+    with pytest.raises(SystemExit):
+        module.main([str(tiny_file), "--csv", str(tmp_path / "table.csv")])
+    assert capsys.readouterr() == ("\n", "disk full\n")
+
+
+def test_command_checks_first_where_it_writes(tiny_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "benchmark_many", None)
+    with pytest.raises(SystemExit):
+        module.main([str(tiny_file), "--csv", str(tmp_path)])
+    assert "is a folder; expected the name of a file" in capsys.readouterr().err
 
 
 def test_command_prints_a_table(tiny_file, monkeypatch, capsys):

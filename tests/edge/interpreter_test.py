@@ -199,6 +199,22 @@ def test_other_inputs_are_refused(tmp_path):
         EdgeModel(path)
 
 
+@pytest.mark.parametrize("shape", [(), (4,), (1, 2, 2)])
+def test_inputs_of_other_ranks_are_refused(tmp_path, shape):
+    tf = pytest.importorskip("tensorflow")
+    specs = [tf.TensorSpec(shape, tf.int32, name) for name in ("ids", "mask", "segment_ids")]
+
+    @tf.function(input_signature=specs)
+    def add(ids, mask, segment_ids):
+        return {"probabilities": ids + mask + segment_ids}
+
+    path = tmp_path / "ranks.tflite"
+    functions = [add.get_concrete_function()]
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions(functions).convert())
+    with pytest.raises(ValueError, match=r"ranks.tflite has inputs of shapes .*; expected \(1, "):
+        EdgeModel(path)
+
+
 def test_runtimes_are_tried_in_order(monkeypatch):
     hidden, asked = set(RUNTIMES), []
 

@@ -38,12 +38,12 @@ def test_arrays_are_inputs_too(tiny_file, expected):
     np.testing.assert_allclose(found["probabilities"], [expected(**INPUTS)], rtol=1e-6)
 
 
-def test_refused_inputs(tiny_file):
-    with (
-        remote(tiny_file) as model,
-        pytest.raises(ValueError, match=r"Received shapes .* expected one \(length,\)"),
-    ):
-        model.run([1, 2], [1], [0, 0])
+def test_refused_inputs_and_good_ones_after_them(tiny_file, expected):
+    with remote(tiny_file) as model:
+        with pytest.raises(ValueError, match=r"Received shapes .* expected one \(length,\)"):
+            model.run([1, 2], [1], [0, 0])
+        found = model.run(**INPUTS)
+    np.testing.assert_allclose(found["probabilities"], [expected(**INPUTS)], rtol=1e-6)
 
 
 def test_a_missing_file(tmp_path):

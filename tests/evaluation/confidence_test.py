@@ -59,8 +59,13 @@ def test_scaled_logits_have_the_scaled_temperature(scale):
     assert after == pytest.approx(scale * before, rel=1e-4)
 
 
-def test_what_is_all_right_has_the_lowest_temperature():
-    assert fit_temperature([[1.0, 0.0]], [0]) == pytest.approx(0.05, rel=1e-3)
+@pytest.mark.parametrize(
+    ("logits", "labels", "problem"),
+    [([[1.0, 0.0], [2.0, 3.0]], [0, 1], "classification"), ([[1, -2]], [[1, 0]], "multilabel")],
+)
+def test_what_is_all_right_stays_as_it_is(logits, labels, problem):
+    with pytest.warns(UserWarning, match=f"None of the answers to {len(labels)} examples is wrong"):
+        assert fit_temperature(logits, labels, problem) == 1
 
 
 def test_what_has_no_temperature():

@@ -9,6 +9,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tinybert_tf.edge import EdgeModel
 from tinybert_tf.edge.interpreter import INPUT_NAMES, load_interpreter
 from tinybert_tf.export import RECIPES, to_tflite
+from tinybert_tf.quantization import QuantizedStudent
 
 
 def inputs(length, seed=0):
@@ -182,6 +183,27 @@ def test_a_model_without_head_is_refused(model, tmp_path):
 def test_a_model_of_low_precision_is_refused(make_model, tmp_path):
     with pytest.raises(ValueError, match=r'computes in bfloat16.*dtype="float32"'):
         to_tflite(make_model(0, dtype="mixed_bfloat16"), tmp_path / "x.tflite")
+
+
+def test_a_model_that_only_trains_is_refused(make_model, tmp_path):
+    student = QuantizedStudent(make_model(0), "dynamic_wi8_afp32")
+    with pytest.raises(ValueError, match=r"QuantizedStudent, .* Pass `student.bake\(\)`"):
+        to_tflite(student, tmp_path / "x.tflite")
+    assert student.bake() is student.student
+
+
+def test_settings_are_measured_on_the_whole_file_before_it_stands(model, tmp_path):
+    path = tmp_path / "x.tflite"
+
+    def measure(file):
+        assert EdgeModel(file).labels == model.labels and not path.exists()
+        return {"temperature": 2.0}
+
+    to_tflite(model, path, "float32", file_settings=measure)
+    assert EdgeModel(path).settings["temperature"] == 2
+    with pytest.raises(ZeroDivisionError):
+        to_tflite(model, tmp_path / "y.tflite", "float32", file_settings=lambda file: 1 / 0)
+    assert [file.name for file in tmp_path.iterdir()] == ["x.tflite"]
 
 
 def test_inputs_are_named_as_the_runtime_expects():

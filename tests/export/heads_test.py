@@ -307,3 +307,5 @@ def test_places_among_tokens_need_the_callers_tokens(exported, problem, tmp_path
 def test_a_tokenizer_and_a_static_length_exclude_each_other(model, tmp_path):
     with pytest.raises(ValueError, match="Leave out one of `static_length` and"):
         to_tflite(model, tmp_path / "x.tflite", static_length=8, tokenizer_in_graph=True)
+    with pytest.raises(ValueError, match='Recipe "static_wi8_ai8" fixes the length.* another'):
+        to_tflite(model, tmp_path / "x.tflite", "static_wi8_ai8", tokenizer_in_graph=True)

@@ -50,7 +50,7 @@ def make_content():
 
 @pytest.fixture(scope="module", name="described")
 def make_described(content):
-    return add_metadata(content, a_model(), name="sst2", license="Apache-2.0")
+    return add_metadata(content, a_model())
 
 
 @pytest.fixture(name="path")
@@ -78,10 +78,9 @@ def test_what_the_file_says(path):
     metadata = read_metadata(path)
     (graph,) = metadata.pop("subgraph_metadata")
     assert metadata == {
-        "name": "sst2",
+        "name": "BERT for classification",
         "description": "BERT of 2 layers, 8 wide, for classification.",
         "version": "1",
-        "license": "Apache-2.0",
         "min_parser_version": "1.1.0",
     }
     names = [tensor["name"] for tensor in graph["input_tensor_metadata"]]
@@ -93,14 +92,6 @@ def test_what_the_file_says(path):
     (labels,) = output["associated_files"]
     assert (output["name"], labels["name"], labels["type"]) == ("probability", "labels.txt", 2)
     assert "process_units" not in output
-
-
-def test_a_threshold_goes_with_the_probabilities(content, tmp_path):
-    path = tmp_path / "unsure.tflite"
-    path.write_bytes(add_metadata(content, a_model(), threshold=0.75))
-    (output,) = read_metadata(path)["subgraph_metadata"][0]["output_tensor_metadata"]
-    options = {"global_score_threshold": 0.75}
-    assert output["process_units"] == [{"options_type": 3, "options": options}]
 
 
 def test_inputs_are_the_first_tensors_and_in_order(described):
@@ -141,18 +132,18 @@ def test_every_buffer_is_aligned(described):
 
 
 def test_other_entries_stay_and_the_own_one_is_replaced(described, content):
-    again = schema.ModelT.InitFromPackedBuf(add_metadata(described, a_model(), name="new"))
+    again = schema.ModelT.InitFromPackedBuf(add_metadata(described, a_model("tagging")))
     names = [entry.name for entry in again.metadata]
     before = [entry.name for entry in schema.ModelT.InitFromPackedBuf(content).metadata]
     assert names == [*before, b"TFLITE_METADATA"]
-    assert decode(bytes(buffer_of(again).data))["name"] == "new"
+    assert decode(bytes(buffer_of(again).data))["name"] == "BERT for tagging"
 
 
 def test_flatbuffers_own_reader_finds_the_name(described):
     block = bytes(buffer_of(schema.ModelT.InitFromPackedBuf(described)).data)
     assert block[4:8] == IDENTIFIER
     table = flatbuffers.table.Table(block, struct.unpack_from("<I", block)[0])
-    assert table.String(table.Pos + table.Offset(4)) == b"sst2"
+    assert table.String(table.Pos + table.Offset(4)) == b"BERT for classification"
     assert table.String(table.Pos + table.Offset(18)) == b"1.1.0"
 
 

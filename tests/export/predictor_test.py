@@ -69,6 +69,14 @@ def test_certain_answers_have_finite_logits(problem):
     assert np.isfinite(to_logits(outputs, problem)).all()
 
 
+def test_near_certainty_both_sides_are_alike():
+    probabilities = scipy.special.expit(np.array([[18, -18, 30, -30, 13]], np.float32))
+    (logits,) = to_logits(probabilities, "multilabel")
+    limit = np.log(1e6 - 1)
+    np.testing.assert_allclose(logits[:4], [limit, -limit, limit, -limit], rtol=1e-9)
+    assert logits[4] == pytest.approx(13, abs=0.05)
+
+
 @pytest.mark.parametrize("problem", ["regression", "spans", "tagging"])
 def test_other_outputs_stay(problem):
     outputs = np.array([[-1.5, 2]], np.float32)

@@ -96,7 +96,7 @@ def test_nothing_is_printed(content, capfd):
 @pytest.mark.parametrize("recipe", ["static_wi8_ai8", "static_wi8_ai16"])
 @pytest.mark.parametrize("nothing", [None, (), iter(())])
 def test_static_recipes_ask_for_examples(content, recipe, nothing):
-    with pytest.raises(ValueError, match=f'"{recipe}".*no `calibration`. Pass some hundred'):
+    with pytest.raises(ValueError, match=f'"{recipe}".*no `examples`. Pass some hundred'):
         quantize(content, recipe, nothing)
 
 

@@ -183,6 +183,15 @@ def test_a_trimmed_file_is_compared_by_its_answers(problem, tmp_path):
     assert json.dumps(result, allow_nan=False)
 
 
+def test_what_is_certain_on_both_sides_does_not_differ(make_model, tmp_path):
+    model = make_model(0, problem="multilabel")
+    model.classifier.bias.assign([18.0, -30.0, 0.0])
+    examples = Examples(["a", "b c"], labels=[("bad",), ("bad", "good")])
+    task = Task("t", model.labels, "multilabel", ("micro_f1",), 12, lambda split: examples)
+    path = to_tflite(model, tmp_path / "certain.tflite", "float32")["path"]
+    assert verify(model, path, task)["largest_logit_difference"] < 1e-4
+
+
 @pytest.mark.parametrize("problem", READ_IN_PIECES)
 def test_a_file_of_fixed_length_agrees(problem, tmp_path):
     model, task = model_in_pieces(problem)

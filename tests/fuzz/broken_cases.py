@@ -3,6 +3,8 @@
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 import time
 
 from fuzz.fuzz_readers import MOST_BYTES, MOST_MESSAGE
@@ -10,6 +12,23 @@ from fuzz.fuzz_readers import MOST_BYTES, MOST_MESSAGE
 
 def _raise(error):
     raise error
+
+
+def _start(code, folder):
+    """Runs Python and waits for it; its number is left beside the folder."""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    folder.with_name("started").write_text(str(process.pid))
+    process.wait()
+
+
+def _fork(deed):
+    process = os.fork()
+    if not process:
+        try:
+            deed()
+        finally:
+            os._exit(0)
+    os.waitpid(process, 0)
 
 
 FAULTS = {
@@ -24,6 +43,9 @@ FAULTS = {
     "memory": lambda folder, canary: len(bytes(2 * MOST_BYTES)),
     "dies": lambda folder, canary: os.kill(os.getpid(), signal.SIGKILL),
     "hangs": lambda folder, canary: time.sleep(600),
+    "starts what hangs": lambda folder, canary: _start("import time; time.sleep(600)", folder),
+    "starts what works": lambda folder, canary: _start("sum(range(10**7))", folder),
+    "forks what grows": lambda folder, canary: _fork(lambda: len(b"x" * (MOST_BYTES * 9 // 8))),
 }
 
 

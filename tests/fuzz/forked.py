@@ -22,7 +22,7 @@ def forked():
     return unittest.mock.patch.object(contained.subprocess, "run", _run)
 
 
-def _run(command, input, stdout, stderr, env, text, errors, check):
+def _run(command, input, stdout, stderr, env, text, errors, timeout, check):
     with (
         tempfile.TemporaryFile("w+") as job,
         tempfile.TemporaryFile("w+", errors=errors) as complaints,

@@ -8,7 +8,7 @@ process of its own that is watched. A finding is a case that
 - raises anything but a ValueError or an OSError, or one that does not name the file or tells it at
   too great a length,
 - ends the process, takes more than five seconds of processor time, or a minute,
-- takes more than a gigabyte of memory above the idle process,
+- takes more than a gigabyte of memory above the idle process (what it starts counts in both),
 - runs what a file tells it to run, or
 - is read, but not to what it can be.
 
@@ -21,13 +21,14 @@ import contextlib
 import dataclasses
 import importlib
 import multiprocessing
+import os
 import pathlib
 import random
 import resource
 import shutil
+import signal
 import sys
 import tempfile
-import time
 import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
@@ -53,7 +54,7 @@ class Result:
         outcome: str, "read", the type of the error, or what the reader says of it.
         message: str, what the error says.
         problem: str, what is wrong with that; empty if nothing is.
-        seconds: float, of processor time.
+        seconds: float, of processor time, with that of the processes that it started.
         num_bytes: int, resident memory above what there was before the case.
     """
 
@@ -93,10 +94,10 @@ class Fuzzer:
             shutil.rmtree(folder)
 
     def _judged(self, name, folder, source):
-        before, started = _resident_bytes(), time.process_time()
+        before, started = _resident_bytes(), _cpu_seconds()
         peak = _peak_bytes()
         outcome, message, problem = self._outcome(name, folder, source)
-        seconds = time.process_time() - started
+        seconds = _cpu_seconds() - started
         grown = max(0, _peak_bytes() - before) if _peak_bytes() > peak else 0
         if self.canary.exists():
             self.canary.unlink()
@@ -133,8 +134,18 @@ def _resident_bytes():
     return pages * resource.getpagesize()
 
 
+def _usages():
+    """Of this process, and of those that it started and that have ended."""
+    return map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def _cpu_seconds():
+    return sum(usage.ru_utime + usage.ru_stime for usage in _usages())
+
+
 def _peak_bytes():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Of the largest process so far; one that is started counts from the memory of this one."""
+    return max(usage.ru_maxrss for usage in _usages()) * 1024
 
 
 def _limit_memory():
@@ -146,6 +157,7 @@ def _limit_memory():
 
 def work(pipe, module, seed, folder):
     """Runs in the process that is watched: answers numbers of cases with results."""
+    os.setsid()  # so that it can be ended with all that it starts
     fuzzer = Fuzzer(module, seed, folder)
     pipe.send("ready")
     while (number := pipe.recv()) is not None:
@@ -189,8 +201,10 @@ class Watched:
         self._pipe.recv()
 
     def close(self):
-        """Ends the process."""
+        """Ends the process and all that it started."""
         if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.kill()
             self._process.join()
             self._process = None

@@ -3,11 +3,13 @@
 import contextlib
 import gzip
 import json
+import pathlib
 import pickle
 import random
 import re
 import shutil
 import struct
+import time
 import zipfile
 
 import h5py
@@ -18,6 +20,7 @@ from fuzz.checkpoint_cases import GOLDENS
 from fuzz.fuzz_readers import KINDS, Fuzzer, Summary, Watched
 from fuzz.malicious import malicious_file
 from fuzz.tables import read_table, write_table
+from fuzz.tflite_cases import _zipped
 from tensorflow.core.protobuf import tensor_bundle_pb2
 
 import tinybert_tf as tb
@@ -68,17 +71,42 @@ def start_watched(tmp_path_factory):
         ("runs", "ran what the file told it to"),
         ("memory", "MemoryError instead of ValueError or OSError"),
         ("dies", "ended the process, status -9"),
+        ("forks what grows", r"took 1\d\d\d MiB"),
         ("reads", ""),
     ],
 )
 def test_a_fault_is_found(watched, fault, problem):
-    assert watched.run(list(FAULTS).index(fault)).problem == problem
+    assert re.fullmatch(problem, watched.run(list(FAULTS).index(fault)).problem)
 
 
 def test_what_hangs_is_ended(watched, monkeypatch):
     watched.run(0)  # has it started
     monkeypatch.setattr(fuzz_readers, "MOST_SECONDS", 0.2)
     assert watched.run(list(FAULTS).index("hangs")).problem == "took more than 0.2 s"
+
+
+def test_what_hangs_is_ended_with_what_it_started(tmp_path, monkeypatch):
+    watched = Watched(BROKEN, 0, tmp_path)
+    watched.run(0)
+    monkeypatch.setattr(fuzz_readers, "MOST_SECONDS", 5)
+    assert watched.run(list(FAULTS).index("starts what hangs")).problem == "took more than 5 s"
+    status, end = pathlib.Path("/proc", (tmp_path / "started").read_text(), "stat"), time.time() + 5
+    while status.exists() and status.read_text().split()[2] != "Z":  # which nobody has asked for
+        assert time.time() < end
+        time.sleep(0.01)
+
+
+def test_what_is_started_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(fuzz_readers, "MOST_CPU_SECONDS", 0.1)
+    fuzzer = Fuzzer(BROKEN, 0, tmp_path)
+    assert re.fullmatch(
+        r"took \d+\.\d s", fuzzer.run(list(FAULTS).index("starts what works")).problem
+    )
+
+
+def test_some_zips_are_packed():
+    sizes = [len(_zipped({"a": bytes(5000)}, random.Random(number))) for number in range(40)]
+    assert min(sizes) < 1000 < 5000 < max(sizes)
 
 
 @pytest.mark.parametrize(

@@ -229,10 +229,11 @@ def _other_settings(content, random):
 
 def _zipped(files, random):
     packed, result = random.random() < 0.1, io.BytesIO()
-    with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED if packed else 0) as archive:
+    method = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(result, "w") as archive:
         for name, content in files.items():
             bomb = packed and random.random() < 0.1
-            archive.writestr(zipfile.ZipInfo(name), bytes(2**27) if bomb else content)
+            archive.writestr(zipfile.ZipInfo(name), bytes(2**27) if bomb else content, method)
     return result.getvalue()
 
 

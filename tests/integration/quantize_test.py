@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 import tiny
+import yaml
 
 import tinybert_tf as tb
+from tinybert_tf.cli import parse_settings
 from tinybert_tf.quantization import fake_quantize
 
 FLAGS = ("--quantize", "dynamic_wi4_afp32", "--prediction-learning-rate", 1e-2)
@@ -69,3 +71,21 @@ def test_wrong_flags(distil, tmp_path):
     assert 'recipe "dynamic_wi8". Did you mean "dynamic_wi8_afp32"? Recipes to train' in message
     message = tiny.refused(2, *distil(tmp_path, "--quantize-stage", "first"))
     assert "--quantize-stage is first, expected prediction or both." in message
+    message = tiny.refused(2, *distil(tmp_path, "--quantize-stage", "both"))
+    assert "--quantize-stage both needs a recipe; give --quantize." in message
+    message = tiny.refused(2, *distil(tmp_path, *FLAGS, "--cluster", 16))
+    assert "--quantize and --cluster do not go together; choose one." in message
+
+
+@pytest.mark.parametrize(
+    ("text", "prune"), [("prune: 0.5", 0.5), ("prune: '2:4'", "2:4"), ("prune: null", None)]
+)
+def test_pruning_in_yaml(text, prune):
+    values = {"teacher": "t", "student": "s", "output": "o", **yaml.safe_load(text)}
+    assert parse_settings("task-distill", values).prune == prune
+
+
+def test_an_unquoted_pattern_in_yaml(distil, tmp_path):
+    (tmp_path / "x.yaml").write_text("prune: 2:4")
+    message = tiny.refused(2, *distil(tmp_path / "out", "--config", tmp_path / "x.yaml"))
+    assert "a pattern like 2:4, which YAML wants quoted: '2:4'." in message

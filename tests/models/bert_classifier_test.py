@@ -38,6 +38,9 @@ def test_only_bert_head_drops_out(head, is_noisy):
     [
         ({"labels": ()}, r"`labels` are \(\), expected different names, at least one"),
         ({"labels": ("a", "a")}, r"`labels` are \('a', 'a'\), expected different names"),
+        ({"labels": ("a", "b\nc")}, r"`labels` hold 'b\\nc', expected names of one line each"),
+        ({"labels": ("a", "b\r")}, r"`labels` hold 'b\\r', expected names of one line each"),
+        ({"labels": ("", "a")}, "`labels` hold '', expected names of one line each"),
         ({"problem": "ranking"}, "`problem` is 'ranking', expected one of classification, regress"),
         ({"head": "relu"}, "`head` is 'relu', expected one of bert, tinybert_relu"),
         ({"labels": "ab", "problem": "regression"}, r"\('a', 'b'\), but regression has one output"),

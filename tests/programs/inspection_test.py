@@ -1,5 +1,6 @@
 import json
 import shutil
+import struct
 import zipfile
 
 import numpy as np
@@ -224,6 +225,24 @@ def test_an_operator_that_is_not_there(tflite_file, tmp_path):
     path = tmp_path / "odd.tflite"
     path.write_bytes(write_model(model))
     assert inspect_tflite(path)["damage"] == f"{path} is broken: it has no operator 400."
+
+
+def test_a_number_across_the_end_of_the_file(tmp_path):
+    from ai_edge_litert import schema_py_generated as schema
+
+    from tinybert_tf.export.flatbuffer_edits import write_model
+
+    model, graph, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT()
+    code.builtinCode, graph.operators = 9, [schema.OperatorT()]
+    model.operatorCodes, model.subgraphs, model.buffers = [code], [graph], []
+    content = bytearray(write_model(model))
+    table = schema.Model.GetRootAs(content).OperatorCodes(0)._tab.Pos
+    vtable = table - struct.unpack_from("<i", content, table)[0]
+    table_size = struct.unpack_from("<H", content, vtable + 2)[0]
+    struct.pack_into("<H", content, vtable + 4 + 2 * 3, table_size - 1)  # of its code
+    path = tmp_path / "odd.tflite"
+    path.write_bytes(content[: table + table_size])
+    assert f"{path} is broken: " in inspect_tflite(path)["damage"]
 
 
 def test_damaged_settings_are_damage(tflite_file, tmp_path):

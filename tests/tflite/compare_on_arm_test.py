@@ -140,8 +140,10 @@ def test_sentences_of_a_text(tmp_path):
     path = tmp_path / "texts.txt"
     path.write_text("one film\n\ntwo\tfilms\nthree\n")
     assert compare_on_arm.read_sentences(path, "sentence", 2) == ["one film", "two\tfilms"]
+    path.write_text("one\u2028film\n", encoding="utf-8")
+    assert compare_on_arm.read_sentences(path, "sentence", 2) == ["one\u2028film"]
     path.write_text("\n \n")
-    with pytest.raises(ValueError, match="holds no sentences, expected one a line"):
+    with pytest.raises(ValueError, match="holds no sentence. Expected one a line"):
         compare_on_arm.read_sentences(path, "sentence", 2)
 
 

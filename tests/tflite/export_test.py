@@ -1,11 +1,15 @@
 import json
 
+import numpy as np
 import pytest
-from tinybert_tf.tflite import verify
+import tiny
+from tinybert_tf.tflite import export, verify
 from tinybert_tf.tflite.export import ExportSettings, run
 from tinybert_tf.trainers import evaluate
 
+import tinybert_tf as tb
 from tinybert_tf.edge import EdgeModel
+from tinybert_tf.programs.answers import Answerer
 
 
 def settings(folder, output, **others):
@@ -83,6 +87,23 @@ def test_trims_to_the_task(folder, tmp_path, dev_file):
     assert EdgeModel(output).settings["max_sequence_length"] == 6
 
 
+def test_what_shorter_texts_cost_is_measured(tmp_path):
+    model = tiny.save_model(tmp_path / "model")
+    texts, ask = [text for text, _ in tiny.make_rows(40, seed=0)], Answerer(model).ask
+    labels, short = (ask(tb.data.Examples(texts), length).answers() for length in (None, 3))
+    dev = tiny.write_tsv(tmp_path / "dev.tsv", zip(texts, labels, strict=True))
+    result = run(of_task(model, tmp_path / "x.tflite", dev, max_length=3))
+    right = [one == other for one, other in zip(labels, short, strict=True)]
+    assert 0 < np.mean(right) < 1
+    assert result["dev"] == {"before": {"accuracy": 1}, "after": {"accuracy": np.mean(right)}}
+    assert "trimming" not in result
+
+
+def test_nothing_is_measured_where_nothing_goes(folder, tmp_path, dev_file):
+    result = run(of_task(folder, tmp_path / "x.tflite", dev_file, max_length=12))
+    assert "dev" not in result
+
+
 def test_trims_to_a_file(folder, tmp_path):
     texts, output = tmp_path / "texts.txt", tmp_path / "student.tflite"
     texts.write_text("a b\nc\n")
@@ -103,8 +124,17 @@ def test_a_calibrated_file_carries_its_threshold(folder, tmp_path, dev_file):
         verify.VerifySettings(model=str(folder), tflite=str(output), **task, tolerance=0.0)
     )
     assert compared["largest_logit_difference"] < 1e-3
+
+
+def test_what_is_reported_is_the_files_own(folder, tmp_path, dev_file):
+    output = tmp_path / "student.tflite"
+    wanted = of_task(folder, output, dev_file, calibrate=True, recipe="dynamic_wi4_afp32")
+    found = run(wanted)["calibration"]
+    task = {"train": str(dev_file), "dev": str(dev_file)}
     measured = evaluate.run(evaluate.EvaluateSettings(model=str(output), **task))
-    assert measured["in_scope_rejected"] == found["in_scope_rejected"]
+    for name in ("in_scope_rejected", "in_scope_accuracy"):
+        assert measured[name] == found[name]
+    assert measured["calibration_error"] == found["calibration_error_after"]
 
 
 def test_text_goes_in_where_the_file_tokenizes(folder, tmp_path):
@@ -125,11 +155,43 @@ def test_text_goes_in_where_the_file_tokenizes(folder, tmp_path):
         ({"most_rejected": 1.0}, "--most-rejected is 1.0, expected 0 <= share < 1"),
         ({"max_length": 2}, "--max-length is 2, expected 3 or more"),
         ({"static_examples": 0}, "--static-examples is 0, expected 1 or more"),
+        (
+            {"target": "npu-int8", "tokenizer_in_graph": True},
+            "--tokenizer-in-graph takes text .* but the recipe static_wi8_ai8 fixes the length",
+        ),
+        (
+            {"static_length": 8, "tokenizer_in_graph": True},
+            "--tokenizer-in-graph takes text .* but --static-length 8 fixes the length",
+        ),
+        (
+            {"static_length": 8, "max_length": 6},
+            "--static-length is 8, but --max-length leaves the model 6 positions",
+        ),
     ],
 )
 def test_what_cannot_work_is_said_before(folder, wrong, message):
     with pytest.raises(ValueError, match=message):
         settings(folder, "student.tflite", **wrong).check()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"static_length": 13}, "`static_length` is 13, expected 3 to 12"),
+        ({"calibrate": True}, "The model is for regression; only one for classification or"),
+    ],
+)
+def test_what_a_model_cannot_is_said_before_it_is_measured(
+    folder, tmp_path, dev_file, monkeypatch, wrong, message
+):
+    model = tb.load(folder)
+    if "calibrate" in wrong:
+        settings_of = model.get_config() | {"labels": ["score"], "problem": "regression"}
+        model = tb.BertClassifier.from_config(settings_of)
+    monkeypatch.setattr(tb, "load", lambda path, dtype: model)
+    monkeypatch.setattr(export, "shrink", None)
+    with pytest.raises(ValueError, match=message):
+        run(of_task(folder, tmp_path / "x.tflite", dev_file, trim_vocabulary_to="task", **wrong))
 
 
 def test_texts_that_are_not_there(folder):

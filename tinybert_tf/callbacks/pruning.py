@@ -1,5 +1,7 @@
 """Sets the least weights to zero while a student learns."""
 
+import re
+
 import keras
 import tensorflow as tf
 
@@ -98,13 +100,15 @@ def parse_sparsity(value):
     Raises:
         ValueError: If it is neither, or not between nothing and all.
     """
+    found = re.fullmatch(r"(\d+):(\d+)", str(value))
+    pattern = found and tuple(map(int, found.groups()))
     try:
-        pattern = tuple(map(int, value.split(":"))) if ":" in str(value) else None
         share = pattern[0] / pattern[1] if pattern else float(value)
-    except (ValueError, ZeroDivisionError, IndexError):
+    except (ValueError, ZeroDivisionError):
         share = 0.0
     if not 0 < share < 1:
         raise ValueError(
-            f"Sparsity is {value!r}, expected a share of zeros like 0.5 or a pattern like 2:4."
+            f"Sparsity is {value!r}, expected a share of zeros like 0.5 or a pattern like 2:4, "
+            "which YAML wants quoted: '2:4'."
         )
     return share, pattern

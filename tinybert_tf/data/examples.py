@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
@@ -47,7 +49,7 @@ class Examples:
         return len(self.texts)
 
     def spread(self, count):
-        """Some of the examples, evenly over all of them.
+        """Some of the examples, evenly from the first to the last.
 
         Args:
             count: int, how many; all, where there are no more.
@@ -56,8 +58,8 @@ class Examples:
             `Examples`.
 
         Example:
-            Examples(["a", "b", "c", "d"]).spread(2).texts  # ["a", "c"]
+            Examples(["a", "b", "c", "d"]).spread(3).texts  # ["a", "b", "d"]
         """
-        places = slice(None, None, max(1, len(self) // count))
+        places = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
         columns = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return Examples(**{name: c and c[places][:count] for name, c in columns.items()})
+        return Examples(**{name: c and [c[i] for i in places] for name, c in columns.items()})

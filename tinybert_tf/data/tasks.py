@@ -292,6 +292,8 @@ def task(
 
 def _own_task(files, columns, problem, labels, separator):
     """The task of your own files: dict of split to path; other arguments as for `task`."""
+    if problem in ("classification", "tagging") and len(labels or ()) == 1:
+        raise ValueError(f'`labels` has one label only, "{labels[0]}"; expected two or more.')
     reader = own_reader(problem, columns, separator)
     labels = tuple(labels or own_labels(problem, files, reader))
     metrics = PROBLEMS[problem]

@@ -10,6 +10,7 @@ import time
 
 from tinybert_tf.edge.adb import Phone
 from tinybert_tf.edge.benchmark import check_positive
+from tinybert_tf.edge.benchmark_table import ratios_by_file
 from tinybert_tf.edge.interpreter import check_file
 
 DELEGATES = {
@@ -24,6 +25,7 @@ COOL_SECONDS = 900.0
 _SECONDS_BETWEEN_LOOKS = 5.0
 _CASE_SECONDS = 600.0
 _MEBIBYTE = 2**20
+_CASE = ("delegate", "threads", "length")
 _PROPERTIES = {
     "model": "ro.product.model",
     "android": "ro.build.version.release",
@@ -63,12 +65,14 @@ def benchmark_on_phone(
         cool_seconds: float, the most seconds that all cases together wait for that.
 
     Returns:
-        Dict with `phone` (its `serial`, `model`, `android`, `sdk`, `chip`, `abis` and the `cores`)
-        and `files`: for each a dict with `path`, `size_bytes` and `latency`, a list of dicts with
-        `delegate`, `threads`, `length`, `temperature_c` (before it), and `init_ms`, `first_ms`,
-        `mean_ms`, `min_ms`, `p50_ms`, `p95_ms`, `max_ms`, `runs`, `memory_growth_bytes`,
-        `delegated` (as the binary says it), or else `error`. `None` is what the phone or the
-        binary does not tell.
+        Dict with `phone` (its `serial`, `model`, `android`, `sdk`, `chip`, `abis` and the `cores`),
+        `ratios` and `files`: for each a dict with `path`, `size_bytes` and `latency`, a list of
+        dicts with `delegate`, `threads`, `length`, `temperature_c` (before it), and `init_ms`,
+        `first_ms`, `mean_ms`, `min_ms`, `p50_ms`, `p95_ms`, `max_ms`, `runs`,
+        `memory_growth_bytes`, `delegated` (as the binary says it), or else `error`. `None` is what
+        the phone or the binary does not tell. `ratios` is a list of dicts with `path`, `delegate`,
+        `threads`, `length`, `ratio`, for every file but the first: its `mean_ms` divided by the
+        first file's in the same case; `None` where one of the two failed.
 
     Raises:
         ValueError: If there is no phone to use, the binary is not for it, a file is missing or
@@ -99,7 +103,7 @@ def benchmark_on_phone(
                 found = _measure(phone, words, case["delegate"])
                 file["latency"].append(case | temperature | found)
     _check_something_worked(files)
-    return {"phone": described, "files": files}
+    return {"phone": described, "files": files, "ratios": _ratios(files)}
 
 
 def check_settings(binary, cores, delegates):
@@ -111,6 +115,8 @@ def check_settings(binary, cores, delegates):
     if not pathlib.Path(binary).is_file():
         raise ValueError(f"No file {binary}. Expected benchmark_model, built for Android.")
     core_mask(cores or "0")
+    if not delegates:
+        raise ValueError(f"No delegates are given. Delegates: {', '.join(DELEGATES)}.")
     for name in delegates:
         if name not in DELEGATES:
             raise ValueError(f'Unknown delegate "{name}". Delegates: {", ".join(DELEGATES)}.')
@@ -196,6 +202,11 @@ def format_phone_table(result):
         lines.append(f"{file['path']}: {file['size_bytes'] / 1e6:.2f} MB")
         lines.append("  delegate threads tokens   mean ms    p50 ms    p95 ms    MB    °C")
         lines += map(_line, file["latency"])
+    lines += [
+        "{path}: {ratio:.3f} times on {delegate}, {threads} threads, {length} tokens".format(**case)
+        for case in result["ratios"]
+        if case["ratio"] is not None
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -209,9 +220,12 @@ def phone_rows(result):
         List of dicts, one for each file and case.
     """
     return [
-        result["phone"] | {"path": file["path"], "size_bytes": file["size_bytes"]} | case
-        for file in result["files"]
-        for case in file["latency"]
+        result["phone"]
+        | {"path": file["path"], "size_bytes": file["size_bytes"]}
+        | case
+        | {"ratio": ratio}
+        for file, ratios in zip(result["files"], ratios_by_file(result), strict=True)
+        for case, ratio in zip(file["latency"], ratios, strict=False)
     ]
 
 
@@ -278,6 +292,20 @@ def _check_something_worked(files):
     cases = [case for file in files for case in file["latency"]]
     if all("error" in case for case in cases):
         raise ValueError(f"Every case failed on the phone, the first with: {cases[0]['error']}")
+
+
+def _ratios(files):
+    first, *others = (file["latency"] for file in files)
+    paths = [file["path"] for file in files[1:]]
+    return [
+        {"path": path, **{name: case[name] for name in _CASE}, "ratio": _ratio(case, base)}
+        for base, *cases in zip(first, *others, strict=True)
+        for path, case in zip(paths, cases, strict=True)
+    ]
+
+
+def _ratio(case, base):
+    return None if "error" in case or "error" in base else case["mean_ms"] / base["mean_ms"]
 
 
 def _describe(phone, cores):

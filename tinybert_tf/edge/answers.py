@@ -36,6 +36,13 @@ def why_it_ended(status, errors):
     """
     shown = "\n".join(errors.strip().splitlines()[-_LINES_SHOWN:])
     if status < 0:
-        name = signal.Signals(-status).name
-        return f"the runtime died of {name}. Try a newer runtime or another recipe.\n{shown}"
+        died = f"the runtime died of {_signal_name(-status)}"
+        return f"{died}. Try a newer runtime or another recipe.\n{shown}"
     return f"exit status {status}. {shown}"
+
+
+def _signal_name(number):
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"

@@ -2,9 +2,9 @@
 
 import collections
 import json
-import math
 import pathlib
 import re
+import sys
 import typing
 import zipfile
 
@@ -21,10 +21,11 @@ OUTPUT_NAMES = {
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _DAMAGES = (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, RuntimeError)
 _LONGEST = 2**31 - 1
+_MOST_LINES = 1_000_000  # twice the tokens of the largest BERT, LaBSE
 
 
 def _is_number(value):
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def _is_text(value):
@@ -135,10 +136,13 @@ def _check_lines(texts):
     for name in ("labels.txt", "vocab.txt"):
         if not texts[name].endswith("\n"):
             raise ValueError(f"{name} does not end with a whole line")
+        if (num_lines := texts[name].count("\n")) > _MOST_LINES:
+            raise ValueError(f"{name} has {num_lines} lines, expected at most {_MOST_LINES}")
         found = collections.Counter(texts[name].split("\n")[:-1])
         if twice := [line for line, count in found.items() if count > 1]:
             raise ValueError(f"{name} holds {twice[0][:40]!r} twice")
     if "\0" in texts["vocab.txt"]:
         raise ValueError("vocab.txt holds the character of number 0, which tokenizers refuse")
-    if missing := [token for token in _SPECIAL_TOKENS if token not in found]:
+    tokens = texts["vocab.txt"].split("\n")
+    if missing := [token for token in _SPECIAL_TOKENS if token not in tokens]:
         raise ValueError(f"vocab.txt lacks {', '.join(missing)}")

@@ -15,29 +15,31 @@ import sys
 
 import numpy as np
 
-from tinybert_tf.edge.benchmark_table import format_table, rows, write_csv
+from tinybert_tf.edge.benchmark_table import format_table, make_folder_of, rows, write_csv
 from tinybert_tf.edge.contained import run_contained
 from tinybert_tf.edge.energy import find_sensor
 from tinybert_tf.edge.interpreter import check_file, runtime_version
+from tinybert_tf.edge.measurement import WARMUP
 
 LENGTHS = (16, 32, 64, 128)
 THREADS = (1, 2)
 RUNS = 100
-WARMUP = 5
 _PERCENTILES = (50, 90, 99)
 
 
 def benchmark(path, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WARMUP, texts=None):
     """Measures one file.
 
-    All of it happens in other processes: a file that kills its runtime is an error here.
+    All of it happens in other processes: a file that kills its runtime is an error here. Latencies
+    are those of warm caches, as of a file that runs again and again.
 
     Args:
         path: str or path-like, the .tflite file.
         lengths: ints, tokens of the inputs.
         threads: ints, CPU threads of the runtime.
         runs: int, timed runs at each length and number of threads.
-        warmup: int, runs before those, not timed.
+        warmup: int, runs before those, not timed, in each round of
+            `tinybert_tf.edge.measurement.ROUND_RUNS`.
         texts: str or path-like, a file of sentences, one a line, UTF-8; `None` for none.
 
     Returns:
@@ -63,7 +65,10 @@ def benchmark(path, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WARMUP, 
 
 
 def benchmark_many(paths, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WARMUP, texts=None):
-    """Measures several files in turns, a run each, so that all meet the same moods of the machine.
+    """Measures several files in turns, so that all meet the same moods of the machine.
+
+    A turn is a round of runs, the first of which are not timed: they fill the caches that another
+    file has emptied.
 
     Args:
         paths: sequence of str or path-like, the .tflite files.
@@ -72,7 +77,7 @@ def benchmark_many(paths, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WA
     Returns:
         Dict with `files` (for each what `benchmark` returns) and `ratios`: a list of dicts with
         `path`, `length`, `threads`, `ratio`, for every file but the first: the median over the
-        rounds of its time divided by the first file's.
+        runs of its time divided by that of the first file's run in the same round.
 
     Raises:
         ValueError, ImportError: As `benchmark`.
@@ -81,6 +86,8 @@ def benchmark_many(paths, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WA
     sentences = [] if texts is None else read_sentences(texts)
     paths, lengths, threads = [str(path) for path in paths], list(lengths), list(threads)
     files = [_describe(path) for path in paths]
+    for path in paths:  # what cannot read is refused before the rest is measured
+        _measure_texts(path, sentences[:1], threads[:1])
     for file, path in zip(files, paths, strict=True):
         file |= run_contained("start", path=path, lengths=lengths)
     cases = run_contained(
@@ -108,10 +115,26 @@ def read_sentences(path):
     if not path.is_file():
         raise ValueError(f"No file {path}. Expected sentences, one a line.")
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 at byte {error.start}. Save it as UTF-8.") from error
-    if sentences := [line.strip() for line in lines if line.strip()]:
+    return split_sentences(text, path)
+
+
+def split_sentences(text, path):
+    """Splits the content of a file of sentences, as `read_sentences` gives them.
+
+    Args:
+        text: str, one sentence a line; other separators than line feeds belong to a sentence.
+        path: str or path-like, the file.
+
+    Returns:
+        List of str.
+
+    Raises:
+        ValueError: If it holds no sentence.
+    """
+    if sentences := [line.strip() for line in text.split("\n") if line.strip()]:
         return sentences
     raise ValueError(f"{path} holds no sentence. Expected one a line.")
 
@@ -141,14 +164,16 @@ def main(arguments=None):
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     given = parser.parse_args(arguments)
     try:
+        if given.csv:
+            make_folder_of(given.csv)
         result = benchmark_many(
             given.files, given.lengths, given.threads, given.runs, texts=given.texts
         )
+        sys.stdout.write(json.dumps(result) + "\n" if given.json else format_table(result))
         if given.csv:
             write_csv(given.csv, rows(result))
     except (ValueError, ImportError, OSError) as error:
         parser.exit(1, f"{error}\n")
-    sys.stdout.write(json.dumps(result) + "\n" if given.json else format_table(result))
 
 
 def _describe(path):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import os
 import pathlib
 
@@ -33,14 +34,26 @@ def rows(result):
         List of dicts, one for each file, number of threads and length, or number of threads on
         texts.
     """
-    ratios = {_key(case["path"], case): case["ratio"] for case in result["ratios"]}
     table = []
-    for file in result["files"]:
+    for file, ratios in zip(result["files"], ratios_by_file(result), strict=True):
         whole = {name: value for name, value in file.items() if not isinstance(value, list)}
-        for case in file["latency"]:
-            table.append(whole | case | {"ratio": ratios.get(_key(file["path"], case))})
+        for case, ratio in zip(file["latency"], ratios, strict=False):
+            table.append(whole | case | {"ratio": ratio})
         table += [whole | case for case in file["texts"]]
     return table
+
+
+def ratios_by_file(result):
+    """Sorts ratios by their files, which may bear the same path.
+
+    Args:
+        result: dict with `files` and, for every case, a dict in `ratios` for each but the first.
+
+    Returns:
+        For each file an iterable of the ratios of its cases; `None` again and again for the first.
+    """
+    ratios, others = [case["ratio"] for case in result["ratios"]], len(result["files"]) - 1
+    return [itertools.repeat(None), *(ratios[place::others] for place in range(others))]
 
 
 def write_csv(path, table):
@@ -49,15 +62,37 @@ def write_csv(path, table):
     Args:
         path: str or path-like, the file; what is there is replaced when the new one is whole.
         table: list of dicts, the rows.
+
+    Raises:
+        OSError: If it cannot be written; nothing is left behind then.
     """
+    make_folder_of(path)
     path, text = pathlib.Path(path), io.StringIO()
     names = list(dict.fromkeys(name for row in table for name in row))
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(table)
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_folder_of(path):
+    """Makes the folder of a file that will be written.
+
+    Args:
+        path: str or path-like, the file.
+
+    Raises:
+        OSError: If there cannot be such a folder, or a folder has the file's own name.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected the name of a file.")
 
 
 def _file_lines(file):
@@ -82,7 +117,3 @@ def _energy_title(file):
 
 def _energy(case):
     return "" if case["energy_mj"] is None else f" {case['energy_mj']:9.3f}"
-
-
-def _key(path, case):
-    return path, case["length"], case["threads"]

@@ -1,6 +1,7 @@
 """Whether a .tflite file is whole. Most runtimes crash on one that is cut short instead of refusing
 it."""
 
+import itertools
 import mmap
 import struct
 
@@ -29,6 +30,9 @@ _TABLES = {
     "SignatureDef": {0: ("TensorMap",), 1: ("TensorMap",), 2: _BYTES},
     "TensorMap": {0: _BYTES},
 }
+_MOST_FIELDS = 1 + max(field for fields in _TABLES.values() for field in fields)
+# As many as the runtime's own verifier visits (`max_tables` of flatbuffers::Verifier).
+_MOST_TABLES = 1_000_000
 
 
 def map_file(path):
@@ -45,49 +49,64 @@ def map_file(path):
 
 
 def is_whole(data):
-    """Whether everything that a TFLite model points to lies inside its file.
+    """Whether the tables of a TFLite model and what they point to lie inside its file.
+
+    The vectors in options of operators and of quantization, in `sparsity` and in `variant_tensors`
+    are left to the runtime.
 
     Args:
         data: bytes or `mmap.mmap`, the whole file.
 
     Returns:
-        bool. False too if `data` lacks TFLite's identifier, "TFL3" at byte 4.
+        bool. False too if `data` lacks TFLite's identifier, "TFL3" at byte 4, or if one table is
+        pointed to so often that to follow it would take for ever.
     """
     if data[4:8] != b"TFL3":
         return False
+    # Every pointer to a table takes four bytes, unless whole vectors of them are pointed to again.
+    most = min(_MOST_TABLES, len(data) // 4)
     try:
-        _check_table(data, "Model", *_read("<I", data, 0))
+        tables = [("Model", *_read("<I", data, 0))]
+        for name, table in tables:
+            tables += itertools.islice(_tables_below(data, name, table), most)
+            if len(tables) > most:
+                return False
     except struct.error:
         return False
     return True
 
 
-def _check_table(data, name, table):
+def _tables_below(data, name, table):
+    """Checks a table; yields the name and the position of each that it points to."""
     vtable = table - _read("<i", data, table)[0]
     vtable_size, table_size = _read("<HH", data, vtable)
     _check_span(data, vtable, vtable_size, least=4)
     _check_span(data, table, table_size, least=4)
-
-    def field_at(field):
-        entry = 4 + 2 * field
-        return table + _read("<H", data, vtable + entry)[0] if entry < vtable_size else table
-
+    num_fields = min(vtable_size // 2 - 2, _MOST_FIELDS)
+    fields = _read(f"<{num_fields}H", data, vtable + 4)
+    if max(fields, default=0) >= table_size:
+        raise struct.error(f"a field at byte {max(fields)} of {table_size}")
+    fields += (0,) * (_MOST_FIELDS - num_fields)  # those that are not there
     for field, target in _TABLES[name].items():
-        if (position := field_at(field)) != table:
-            _check_target(data, target, position + _read("<I", data, position)[0])
-    if name == "Buffer" and table not in (offset := field_at(1), size := field_at(2)):
+        if fields[field]:
+            position = table + fields[field]
+            yield from _tables_at(data, target, position + _read("<I", data, position)[0])
+    if name == "Buffer" and fields[1] and fields[2]:
         # Weights of large models lie behind the flatbuffer, at an offset from the file's start.
-        _check_span(data, _read("<Q", data, offset)[0], _read("<Q", data, size)[0])
+        offset, size = (_read("<Q", data, table + field)[0] for field in fields[1:3])
+        _check_span(data, offset, size)
 
 
-def _check_target(data, target, position):
+def _tables_at(data, target, position):
     if isinstance(target, str):
-        return _check_table(data, target, position)
+        yield target, position
+        return
     length = _read("<I", data, position)[0]
     if isinstance(target, int):
-        return _check_span(data, position + 4, length * target)
+        _check_span(data, position + 4, length * target)
+        return
     for element in range(position + 4, position + 4 + 4 * length, 4):
-        _check_table(data, target[0], element + _read("<I", data, element)[0])
+        yield target[0], element + _read("<I", data, element)[0]
 
 
 def _check_span(data, start, size, least=0):

@@ -265,6 +265,9 @@ def wrong_inputs(inputs, path):
         )
     if set(inputs) != set(INPUT_NAMES):
         return f"{path} has inputs {_listed(inputs)}; expected {', '.join(INPUT_NAMES)}."
+    shapes = [tuple(map(int, details["shape_signature"])) for details in inputs.values()]
+    if any(len(shape) != 2 for shape in shapes):
+        return f"{path} has inputs of shapes {_listed(map(str, shapes))}; expected (1, length)."
     return ""
 
 

@@ -22,7 +22,8 @@ class RemoteModel:
     """Runs a .tflite file as `EdgeModel` does, but elsewhere; used in a `with` block.
 
     Args:
-        path: str or path-like, the .tflite file, as the other Python finds it.
+        path: str or path-like, the .tflite file, as the other Python finds it. By ssh it meets a
+            shell: `shlex.quote` it if it holds spaces or the like.
         command: sequence of str, what starts the other Python; it finds `tinybert_tf`, NumPy and a
             TFLite runtime.
         environment: dict of environment variables; `None` for those of this process.
@@ -107,11 +108,15 @@ def main():
     try:
         model = EdgeModel(sys.argv[1])
         say(runtime=runtime_version(), machine=platform.machine())
-        for line in sys.stdin:
-            outputs = model.run(**json.loads(line))
-            say(outputs={name: values.tolist() for name, values in outputs.items()})
     except (ValueError, ImportError) as error:
         say(error=str(error))
+        return
+    for line in sys.stdin:
+        try:
+            outputs = model.run(**json.loads(line))
+            say(outputs={name: values.tolist() for name, values in outputs.items()})
+        except ValueError as error:  # of these inputs; others may be good
+            say(error=str(error))
 
 
 if __name__ == "__main__":

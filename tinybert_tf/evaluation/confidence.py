@@ -1,17 +1,21 @@
 """How far a classifier's probabilities can be trusted, and when it had better not answer."""
 
+import warnings
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax
 
-# Where every example is right, the colder the better: the search has to end somewhere.
+# The search has to end somewhere.
 _COLDEST, _HOTTEST = 0.05, 20.0
 
 
 def fit_temperature(logits, labels, problem="classification"):
     """The temperature by which to divide logits so that probabilities are as they say.
 
-    It minimises the cross-entropy and changes no answer. Several labels at once share it.
+    It minimises the cross-entropy and changes no answer. Several labels at once share it. Where no
+    answer is wrong, the least cross-entropy would make every one certain: the logits stay, and a
+    warning tells it.
 
     Args:
         logits: float array `(examples, labels)`.
@@ -20,7 +24,7 @@ def fit_temperature(logits, labels, problem="classification"):
         problem: "classification" or "multilabel".
 
     Returns:
-        float, 0.05 to 20; over 1 where the model is too sure of itself.
+        float, 0.05 to 20; 1 where no answer is wrong, over 1 where the model is too sure of itself.
 
     Raises:
         ValueError: If there are no examples, or the problem is another.
@@ -36,6 +40,13 @@ def fit_temperature(logits, labels, problem="classification"):
         raise ValueError(f"Only classes and labels have probabilities; the problem is {problem}.")
     if not len(labels):
         raise ValueError("There are no examples to fit a temperature to.")
+    if np.all(_answers(logits, problem) == labels):
+        warnings.warn(
+            f"None of the answers to {len(labels)} examples is wrong, so nothing tells how sure to "
+            "be: probabilities stay as they are. Calibrate on more or harder examples.",
+            stacklevel=2,
+        )
+        return 1.0
     cross_entropy = _CROSS_ENTROPY[problem]
     found = minimize_scalar(
         lambda log_temperature: cross_entropy(logits / np.exp(log_temperature), labels),
@@ -44,6 +55,10 @@ def fit_temperature(logits, labels, problem="classification"):
         options={"xatol": 1e-6},
     )
     return float(np.exp(found.x))
+
+
+def _answers(logits, problem):
+    return logits > 0 if problem == "multilabel" else logits.argmax(axis=1)
 
 
 def _of_classes(logits, labels):

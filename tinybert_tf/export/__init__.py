@@ -1,6 +1,6 @@
 """From a trained model to a .tflite file, and whether that file still answers as the model does."""
 
-from tinybert_tf.export.calibration import calibrate
+from tinybert_tf.export.calibration import Calibration
 from tinybert_tf.export.converter import to_tflite
 from tinybert_tf.export.predictor import predict_file
 from tinybert_tf.export.verifier import verify
@@ -9,7 +9,7 @@ from tinybert_tf.recipes import RECIPES
 
 __all__ = [
     "RECIPES",
-    "calibrate",
+    "Calibration",
     "predict_file",
     "to_tflite",
     "trim_positions",

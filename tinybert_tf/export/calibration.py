@@ -1,9 +1,9 @@
 """A classifier whose probabilities are as they say, and that knows when not to answer."""
 
-import dataclasses
-
 import numpy as np
 
+from tinybert_tf.edge import EdgeModel
+from tinybert_tf.edge.attached import read_attached
 from tinybert_tf.evaluation import predict, to_outputs
 from tinybert_tf.evaluation.confidence import (
     balanced_threshold,
@@ -12,21 +12,23 @@ from tinybert_tf.evaluation.confidence import (
     rejection_threshold,
     scope_metrics,
 )
+from tinybert_tf.export.predictor import predict_file, predict_texts
 
 # What a text of no class is called where the task's files have no name for it.
 OUT_OF_SCOPE = "out_of_scope"
 _PROBLEMS = ("classification", "multilabel")
 
 
-def calibrate(model, task, most_rejected=0.05):
-    """Fits a temperature, and a threshold for texts of none of the classes, to the dev split.
+class Calibration:
+    """Fits a temperature, and a file's threshold for texts of no class, to the dev split.
 
     The logits of the new model are divided by the temperature: its answers are the same, and its
     probabilities are about as often right as they say, in whatever runtime. A text whose highest
-    probability is below the threshold is out of scope. Where dev has such texts
-    (`task.out_of_scope_label`) the threshold tells them from the others best, unless that rejects
-    too many of these; else it rejects as many as it may. Several labels at once have one
-    temperature and no threshold: there none of the labels may hold.
+    probability is below the threshold is out of scope. It is found by the answers of the file,
+    which rounding has moved. Where dev has such texts (`task.out_of_scope_label`) the threshold
+    tells them from the others best, unless that rejects too many of these; else it rejects as many
+    as it may. Several labels at once have one temperature and no threshold: there none of the
+    labels may hold.
 
     Args:
         model: `BertClassifier` for classes or for several labels at once; it stays as it is.
@@ -34,73 +36,95 @@ def calibrate(model, task, most_rejected=0.05):
         most_rejected: float, 0 up to 1, the greatest share of the dev texts of the classes that may
             be rejected; 0 for no threshold.
 
-    Returns:
-        The new model; a dict for the file's `tinybert_tf.json`, with `temperature` and, where there
-        is a threshold, `out_of_scope_threshold` and `out_of_scope_label`; and a dict about dev,
-        with `calibration_error_before` and `calibration_error_after` and, where there is a
-        threshold, what `scope_metrics` says of it.
+    Attributes:
+        model: the new model.
+        report: dict: `temperature`, `calibration_error_before`, the given model's on dev, and what
+            `file_settings` adds.
 
     Raises:
-        ValueError: If the model is for something else, does not fit the task, has a class of the
-            name for what is out of scope, or the share is outside of its range.
+        ValueError: As `check_calibration`, or if the model does not fit the task.
 
     Example:
-        calibrated, settings, report = calibrate(student, task)
+        calibration = Calibration(student, task)
+        to_tflite(calibration.model, "sst2.tflite", file_settings=calibration.file_settings)
     """
-    label = task.out_of_scope_label or OUT_OF_SCOPE
-    _check(model, label, most_rejected)
-    logits, labels = _ask(model, task)
-    temperature = fit_temperature(logits, labels, model.problem)
-    pairs = [_outcomes(logits / divisor, labels, model.problem) for divisor in (1, temperature)]
-    report = {
-        f"calibration_error_{when}": calibration_error(*pair)
-        for when, pair in zip(("before", "after"), pairs, strict=True)
-    }
-    settings, calibrated = {"temperature": temperature}, _divided(model, temperature)
-    if model.problem == "classification" and most_rejected:
-        outside = _ask_outside(calibrated, task)
-        threshold = _threshold(*pairs[1], outside, most_rejected)
-        settings |= {"out_of_scope_threshold": threshold, "out_of_scope_label": label}
-        report |= scope_metrics(*pairs[1], outside, threshold)
-    return calibrated, settings, report
+
+    def __init__(self, model, task, most_rejected=0.05):
+        check_calibration(model, task, most_rejected)
+        batches = task.batches("dev", model, batch_size=32)
+        logits, self._labels = predict(model, batches), np.array(batches.rows.examples.labels)
+        temperature = fit_temperature(logits, self._labels, model.problem)
+        self._task, self._most_rejected = task, most_rejected
+        self.model = _divided(model, temperature)
+        error = calibration_error(*self._outcomes(to_outputs(logits, model.problem)))
+        self.report = {"temperature": temperature, "calibration_error_before": error}
+
+    def file_settings(self, path):
+        """Measures a file of the new model on dev; for `to_tflite`.
+
+        Args:
+            path: path-like, the file.
+
+        Returns:
+            Dict for its `tinybert_tf.json`: `temperature` and, where there is a threshold,
+            `out_of_scope_threshold` and `out_of_scope_label`. `report` has them too, and the file's
+            `calibration_error_after` and what `scope_metrics` says of the threshold.
+        """
+        outcomes = self._outcomes(self._ask(path, self._task.examples("dev")))
+        settings = {"temperature": self.report["temperature"]}
+        measured = {"calibration_error_after": calibration_error(*outcomes)}
+        if _has_threshold(self.model, self._most_rejected):
+            others = self._task.out_of_scope_examples("dev")
+            outside = others and self._ask(path, others).max(axis=1)
+            threshold = _threshold(*outcomes, outside, self._most_rejected)
+            label = _out_of_scope_label(self._task)
+            settings |= {"out_of_scope_threshold": threshold, "out_of_scope_label": label}
+            measured |= scope_metrics(*outcomes, outside, threshold)
+        self.report |= settings | measured
+        return settings
+
+    def _ask(self, path, examples):
+        """Probabilities `(examples, labels)`."""
+        if read_attached(path).settings.get("tokenizer_in_graph"):
+            return predict_texts(path, examples.texts)
+        return predict_file(EdgeModel(path), examples, self._task.max_length)
+
+    def _outcomes(self, outputs):
+        """Probabilities of answers, and whether each was right: one an example, or all labels'."""
+        if self.model.problem == "multilabel":
+            return outputs.ravel(), self._labels.ravel() > 0
+        return outputs.max(axis=1), outputs.argmax(axis=1) == self._labels
 
 
-def _check(model, label, most_rejected):
+def check_calibration(model, task, most_rejected):
+    """Checks whether a model can be calibrated; arguments as for `Calibration`.
+
+    Raises:
+        ValueError: If the model is for something else, has a class of the name for what is out of
+            scope, or the share is outside of its range.
+    """
     problem = getattr(model, "problem", "no task at all")
     if problem not in _PROBLEMS:
         raise ValueError(
             f"The model is for {problem}; only one for {' or '.join(_PROBLEMS)} is calibrated."
         )
-    if label in model.labels:
-        raise ValueError(
-            f'"{label}" is a class of the model, so it cannot stand for texts of none of them. '
-            "Train it with --out-of-scope-label, which leaves them out."
-        )
     if not 0 <= most_rejected < 1:
         raise ValueError(f"`most_rejected` is {most_rejected}, expected 0 <= share < 1.")
+    label = _out_of_scope_label(task)
+    if _has_threshold(model, most_rejected) and label in model.labels:
+        raise ValueError(
+            f'"{label}" is a class of the model, so it cannot stand for texts of none of them. '
+            "Train it with --out-of-scope-label, which leaves them out, or do without a threshold "
+            "(--most-rejected 0)."
+        )
 
 
-def _ask(model, task):
-    """Logits `(examples, labels)` of the dev split and, as the model counts, its labels."""
-    batches = task.batches("dev", model, batch_size=32)
-    labels = batches.rows.examples.labels
-    return predict(model, batches), None if labels is None else np.array(labels)
+def _has_threshold(model, most_rejected):
+    return model.problem == "classification" and most_rejected > 0
 
 
-def _ask_outside(model, task):
-    """The highest probabilities of the dev split's texts of no class, or `None`."""
-    if task.out_of_scope_examples("dev") is None:
-        return None
-    logits, _ = _ask(model, dataclasses.replace(task, read=task.out_of_scope_examples))
-    return to_outputs(logits, model.problem).max(axis=1)
-
-
-def _outcomes(logits, labels, problem):
-    """Probabilities of answers, and whether each was right: one an example, or all labels'."""
-    outputs = to_outputs(logits, problem)
-    if problem == "multilabel":
-        return outputs.ravel(), labels.ravel() > 0
-    return outputs.max(axis=1), outputs.argmax(axis=1) == labels
+def _out_of_scope_label(task):
+    return task.out_of_scope_label or OUT_OF_SCOPE
 
 
 def _threshold(confidences, right, outside, most_rejected):

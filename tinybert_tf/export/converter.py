@@ -12,6 +12,7 @@ from tinybert_tf.export.serving_graph import ids_function, text_function
 from tinybert_tf.export.tensor_names import name_tensors
 from tinybert_tf.models import BertClassifier
 from tinybert_tf.models.served_outputs import served_files
+from tinybert_tf.quantization import QuantizedStudent
 from tinybert_tf.recipes import RECIPES, check_recipe
 
 
@@ -47,16 +48,14 @@ def to_tflite(
             runs only where these are registered, as in TensorFlow's `InterpreterWithCustomOps`.
         examples: `Examples` of the task, some hundred, for recipes that measure the ranges of
             activations on them; others leave them alone.
-        file_settings: dict, what else `tinybert_tf.json` shall hold; see `calibrate`.
+        file_settings: function from the path of the file, before it takes the place of `path`, to
+            a dict of what else `tinybert_tf.json` shall hold; see `Calibration`.
 
     Returns:
         dict with `path`, `recipe` and `size_bytes`.
 
     Raises:
-        ValueError: If the recipe is unknown or lacks its examples, the model has no head or no
-            vocabulary or does not compute in float32, `static_length` is out of range, or the
-            tokenizer is asked for with a static length, or for spans or tags, whose places only the
-            caller's tokens tell.
+        ValueError: As `check_export`, or if the recipe lacks its examples.
 
     Example:
         to_tflite(student, "sst2.tflite", recipe="float32")
@@ -65,31 +64,49 @@ def to_tflite(
         The tokenizer in the file takes single texts, and is BERT's for ASCII without control
         characters. Beyond that it is tensorflow-text's `FastBertTokenizer`, which has BERT's tokens
         for accents, ideographs and most scripts, but puts a space where BERT deletes an invisible
-        character, and rewrites compatibility characters as NFKC does: "…" is read as "...". Have
-        the caller remove the first; the second cannot be helped outside the file.
+        character, and rewrites compatibility characters as NFKC does: "…" is read as "...". Words
+        over 100 bytes are [UNK], where BERT counts characters: 40 Thai letters have 120 bytes. Have
+        the caller remove the first; the others cannot be helped outside the file.
     """
-    check_recipe(recipe)
-    _check_model(model)
+    check_export(model, recipe, static_length, tokenizer_in_graph)
     if static_length is None and RECIPES[recipe].static_length is not None:
         static_length = min(RECIPES[recipe].static_length, model.config.max_sequence_length)
-    if tokenizer_in_graph:
-        _check_text_graph(model, static_length)
-    if static_length is not None:
-        _check_length(model, static_length)
     function = text_function(model) if tokenizer_in_graph else ids_function(model, static_length)
     content = _convert(function, RECIPES[recipe])
     if RECIPES[recipe].tool == "quantizer":
         content = _quantize(content, recipe, model, static_length, examples)
     content = add_metadata(content, model)
-    settings = _file_settings(recipe, static_length, tokenizer_in_graph) | (file_settings or {})
+    settings = _file_settings(recipe, static_length, tokenizer_in_graph)
     with atomic_file(path) as temporary:
-        temporary.write_bytes(content)
-        _attach(temporary, model, settings)
+        _write(temporary, content, model, settings)
+        if file_settings is not None:
+            _write(temporary, content, model, settings | file_settings(temporary))
         size_bytes = temporary.stat().st_size
     return {"path": str(path), "recipe": recipe, "size_bytes": size_bytes}
 
 
+def check_export(model, recipe, static_length=None, tokenizer_in_graph=False):
+    """Checks whether a model can be exported; arguments as for `to_tflite`.
+
+    Raises:
+        ValueError: If the recipe is unknown, the model has no head or no vocabulary or does not
+            compute in float32, `static_length` is out of range, or the tokenizer is asked for with
+            a static length, or for spans or tags, whose places only the caller's tokens tell.
+    """
+    check_recipe(recipe)
+    _check_model(model)
+    if tokenizer_in_graph:
+        _check_text_graph(model, recipe, static_length)
+    if static_length is not None:
+        _check_length(model, static_length)
+
+
 def _check_model(model):
+    if isinstance(model, QuantizedStudent):
+        raise ValueError(
+            "The model is a QuantizedStudent, which only trains. Pass `student.bake()`, which "
+            "writes the rounded weights into its student and returns it."
+        )
     if getattr(model, "labels", None) is None:
         raise ValueError(
             "The model has no head. Fine-tune or distil it on a task before exporting it."
@@ -106,11 +123,16 @@ def _check_model(model):
         )
 
 
-def _check_text_graph(model, static_length):
+def _check_text_graph(model, recipe, static_length):
     if static_length is not None:
         raise ValueError(
             f"`static_length` is {static_length}, but a file that tokenizes takes text of any "
             "length. Leave out one of `static_length` and `tokenizer_in_graph`."
+        )
+    if RECIPES[recipe].static_length is not None:
+        raise ValueError(
+            f'Recipe "{recipe}" fixes the length, but a file that tokenizes takes text of any '
+            "length. Choose another recipe, or leave out `tokenizer_in_graph`."
         )
     if model.problem not in BertClassifier.problems:
         raise ValueError(
@@ -151,7 +173,7 @@ def _quantize(content, recipe, model, static_length, examples):
 
     file, inputs = read_model(content), None
     name_tensors(file)  # by which the quantizer knows the outputs
-    if RECIPES[recipe].needs_calibration and examples is not None:
+    if RECIPES[recipe].needs_examples and examples is not None:
         inputs = example_inputs(model, examples, static_length)
     return quantize(write_model(file), recipe, inputs)
 
@@ -166,8 +188,9 @@ def _file_settings(recipe, static_length, tokenizer_in_graph):
     return settings
 
 
-def _attach(path, model, settings):
-    """Appends the zip: uncompressed, so that a phone can map its files."""
+def _write(path, content, model, settings):
+    """Writes the model and behind it the zip: uncompressed, so that a phone can map its files."""
+    path.write_bytes(content)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         for name, text in served_files(model, **settings).items():
             archive.writestr(zipfile.ZipInfo(name), text)

@@ -12,7 +12,7 @@ from tinybert_tf.export.tensor_names import name_tensors
 _ENTRY = "TFLITE_METADATA"
 _MIN_PARSER_VERSION = "1.1.0"  # the first that knows a BERT's tokenizer
 _TENSOR_AXIS_LABELS, _VOCABULARY = 2, 5  # AssociatedFileType
-_SCORE_THRESHOLDING, _BERT_TOKENIZER = 3, 4  # ProcessUnitOptions
+_BERT_TOKENIZER = 4  # ProcessUnitOptions
 _DESCRIPTIONS = {
     "ids": "Ids of the word-pieces, [CLS] first and [SEP] last.",
     "mask": "1 at real tokens, 0 at padding.",
@@ -29,7 +29,7 @@ _LABELLED = ("probabilities", "score", "tag_logits")
 _TASK_LIBRARY_NAMES = {"probabilities": "probability"}
 
 
-def add_metadata(content, model, threshold=None, **facts):
+def add_metadata(content, model):
     """Names and orders the tensors of a .tflite file and writes what it is into it.
 
     MediaPipe's `TextClassifier` and Task Library's `BertNLClassifier` read from it which tokenizer
@@ -40,20 +40,16 @@ def add_metadata(content, model, threshold=None, **facts):
         content: bytes of a .tflite file with one subgraph and a signature. A zip at its end is not
             kept.
         model: the model with a head that it was made of.
-        threshold: float, the probability below which MediaPipe shall keep a label to itself; `None`
-            for none.
-        **facts: further fields of `ModelMetadata`, str: `name`, `description`, `version`, `author`,
-            `license`.
 
     Returns:
         bytes of the file anew: tensors named and ordered as in its signature, weights aligned.
 
     Example:
-        content = add_metadata(content, student, name="sst2", license="Apache-2.0")
+        path.write_bytes(add_metadata(converter.convert(), student))
     """
     file = read_model(content)
     inputs, outputs = name_tensors(file)
-    metadata = _describe(model, inputs, outputs, threshold) | facts
+    metadata = _describe(model, inputs, outputs)
     file.description = metadata["description"]
     file.metadata = [entry for entry in file.metadata or [] if entry.name != _ENTRY.encode()]
     file.metadata.append(schema.MetadataT(_ENTRY, len(file.buffers)))
@@ -81,12 +77,12 @@ def read_metadata(path):
         raise ValueError(f"{path}: its metadata are {error}.") from error
 
 
-def _describe(model, inputs, outputs, threshold):
+def _describe(model, inputs, outputs):
     config = model.config
     graph = {
         "name": "serving_default",
         "input_tensor_metadata": [_tensor(name) for name in inputs],
-        "output_tensor_metadata": [_output(name, threshold) for name in outputs],
+        "output_tensor_metadata": [_output(name) for name in outputs],
     }
     if inputs == [*INPUT_NAMES]:
         vocabulary = {
@@ -111,18 +107,13 @@ def _tensor(name):
     return {"name": _TASK_LIBRARY_NAMES.get(name, name), "description": _DESCRIPTIONS[name]}
 
 
-def _output(name, threshold):
+def _output(name):
     labels = {
         "name": "labels.txt",
         "description": "What each number is for, in order.",
         "type": _TENSOR_AXIS_LABELS,
     }
-    described = _tensor(name) | {"associated_files": [labels] if name in _LABELLED else None}
-    if threshold is not None and name == "probabilities":
-        options = {"global_score_threshold": threshold}
-        unit = {"options_type": _SCORE_THRESHOLDING, "options": options}
-        described["process_units"] = [unit]
-    return described
+    return _tensor(name) | {"associated_files": [labels] if name in _LABELLED else None}
 
 
 def _find_block(data):

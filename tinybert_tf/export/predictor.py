@@ -3,12 +3,17 @@
 import dataclasses
 
 import numpy as np
+import scipy.special
+import tensorflow_text
+from tensorflow.lite.python.interpreter import InterpreterWithCustomOps
 
 from tinybert_tf.data import rows_of
 from tinybert_tf.edge.interpreter import INPUT_NAMES
 from tinybert_tf.models import Vocabulary
 
 _ROWS_AT_ONCE = 4096
+# Float32 has too few numbers nearer to 1 than this to tell how near a probability is.
+_LEAST_ODDS = 1e-6
 
 
 def predict_file(edge_model, examples, max_length=None):
@@ -32,6 +37,23 @@ def predict_file(edge_model, examples, max_length=None):
         predict_file(EdgeModel("sst2.tflite"), Examples(["a fine film"]))
     """
     return predict_rows(edge_model, file_rows(edge_model, examples, max_length))
+
+
+def predict_texts(path, texts):
+    """Runs a .tflite file that takes text, as `to_tflite` makes them with `tokenizer_in_graph`.
+
+    Args:
+        path: path-like, the file.
+        texts: sequence of str.
+
+    Returns:
+        float32 array `(texts, columns)`, the file's one output.
+    """
+    operators = tensorflow_text.tflite_registrar.SELECT_TFTEXT_OPS
+    interpreter = InterpreterWithCustomOps(operators, model_path=str(path))
+    run = interpreter.get_signature_runner()
+    answers = [run(text=np.array([text.encode()])) for text in texts]
+    return np.concatenate([answer for outputs in answers for answer in outputs.values()])
 
 
 def file_rows(edge_model, examples, max_length=None):
@@ -114,15 +136,14 @@ def to_logits(outputs, problem):
 
     Returns:
         float64 array of the same shape: log-probabilities less their mean over the columns for
-        classification, log-odds for several labels at once, else the outputs.
+        classification, log-odds, from -13.8 to 13.8, for several labels at once, else the outputs.
     """
     outputs = outputs.astype(np.float64)
-    if problem not in ("classification", "multilabel"):
-        return outputs
-    tiny = np.finfo(np.float32).tiny
-    logs = np.log(np.maximum(outputs, tiny))
     if problem == "multilabel":
-        return logs - np.log(np.maximum(1 - outputs, tiny))
+        return scipy.special.logit(np.clip(outputs, _LEAST_ODDS, 1 - _LEAST_ODDS))
+    if problem != "classification":
+        return outputs
+    logs = np.log(np.maximum(outputs, np.finfo(np.float32).tiny))
     return logs - logs.mean(axis=-1, keepdims=True)
 
 

@@ -27,14 +27,14 @@ _SIGNATURE = "serving_default"
 _TOLERANCE = 1e-3
 
 
-def quantize(content, recipe, calibration=None):
+def quantize(content, recipe, examples=None):
     """Quantizes a float32 .tflite model.
 
     Args:
         content: bytes of the model; of fixed length for hardware that takes no other.
         recipe: str, a key of `RECIPES` whose tool is "quantizer".
-        calibration: iterable of mappings with int32 arrays `ids`, `mask`, `segment_ids`, each `(1,
-            length)`: some hundred examples of the task, for recipes that need calibration; others
+        examples: iterable of mappings with int32 arrays `ids`, `mask`, `segment_ids`, each `(1,
+            length)`: some hundred examples of the task, for recipes that need them; others
             leave it alone. Padded to the model's length where that is fixed.
 
     Returns:
@@ -59,8 +59,8 @@ def quantize(content, recipe, calibration=None):
     manager, ranges = _manager(content, settings), None
     # Its progress bars cannot be turned off.
     with contextlib.redirect_stderr(io.StringIO()):
-        if RECIPES[recipe].needs_calibration:
-            ranges = _ranges(content, manager, _examples(content, recipe, calibration))
+        if RECIPES[recipe].needs_examples:
+            ranges = _ranges(content, manager, _examples(content, recipe, examples))
         tool = quantizer.Quantizer(content, manager.get_quantization_recipe())
         result = tool.quantize(ranges, enable_progress_report=False)
     return set_versions(bytes(result.quantized_model))
@@ -137,12 +137,12 @@ def _output_names(content):
     return [graph.tensors[index].name.decode() for index in graph.outputs]
 
 
-def _examples(content, recipe, calibration):
+def _examples(content, recipe, examples):
     """The examples as a list, padded to the model's length where that is fixed."""
-    examples = list(calibration or ())
+    examples = list(examples or ())
     if not examples:
         raise ValueError(
-            f'Recipe "{recipe}" measures ranges of activations and got no `calibration`. Pass some '
+            f'Recipe "{recipe}" measures ranges of activations and got no `examples`. Pass some '
             "hundred examples of the task."
         )
     length = _fixed_length(content)
@@ -161,6 +161,6 @@ def _pad(example, length):
     given = example["ids"].shape[1]
     if given > length:
         raise ValueError(
-            f"A calibration example has {given} tokens, the model takes {length}. Cut the examples."
+            f"An example has {given} tokens, the model takes {length}. Cut the examples."
         )
     return {name: np.pad(values, ((0, 0), (0, length - given))) for name, values in example.items()}

@@ -31,13 +31,13 @@ def verify(model, path, task, split="dev"):
         for each of the task's metrics a dict of its value for the `model`, for the `file`, and the
         `drop` between them (empty if the split has no labels); `largest_logit_difference`, over
         examples, tokens and classes, of logits less their mean over the classes (a file keeps
-        probabilities, whose logarithm is that up to a constant), of logits themselves for spans and
-        tags, or of scores (`None` for spans and tags if the vocabularies differ, and with them what
-        the tokens are); `worst_examples`, those that differ most, or first those whose answers do:
-        `text`, `text_pair`, `difference`, `model_label`, `file_label` (the answers; `None` for
-        regression), `model_outputs` and `file_outputs` (probabilities or the score; `None` for
-        spans and tags); and `layers`, how far the file has gone astray after each: see
-        `layer_errors`.
+        probabilities, whose logarithm is that up to a constant), of log-odds for several labels at
+        once, of logits themselves for spans and tags, or of scores (`None` for spans and tags if
+        the vocabularies differ, and with them what the tokens are); `worst_examples`, those that
+        differ most, or first those whose answers do: `text`, `text_pair`, `difference`,
+        `model_label`, `file_label` (the answers; `None` for regression), `model_outputs` and
+        `file_outputs` (probabilities or the score; `None` for spans and tags); and `layers`, how
+        far the file has gone astray after each: see `layer_errors`.
 
     Raises:
         ValueError: If the file is broken, holds no vocabulary, has other labels than the model, or
@@ -103,9 +103,9 @@ def _is_score(model):
 
 def _differences(model, logits, file_outputs, rows):
     """Greatest difference of each example, float array `(examples,)`; `None` if tokens differ."""
-    if model.problem == "classification":
-        logits = logits - logits.mean(axis=1, keepdims=True)
-    file_logits = to_logits(file_outputs, model.problem)
+    # As a file keeps them: what probabilities cannot tell makes no difference.
+    outputs = to_outputs(logits.astype(np.float64), model.problem)
+    logits, file_logits = (to_logits(found, model.problem) for found in (outputs, file_outputs))
     if logits.ndim == 2:
         return np.abs(logits - file_logits).max(axis=1)
     if rows.vocabulary != model.vocabulary:

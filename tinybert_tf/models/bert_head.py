@@ -18,7 +18,8 @@ class BertHead(EncoderModel):
         name: str, name of the model.
 
     Raises:
-        ValueError: If a label is missing or doubled, or the problem is not one of the class's.
+        ValueError: If a label is missing, doubled or not one line, or the problem is not one of the
+            class's.
     """
 
     problems = ()
@@ -29,6 +30,12 @@ class BertHead(EncoderModel):
         names = tuple(labels)
         if not names or len(set(names)) < len(names):
             raise ValueError(f"`labels` are {labels!r}, expected different names, at least one.")
+        for name in names:
+            if name.splitlines() != [name]:
+                raise ValueError(
+                    f"`labels` hold {name!r}, expected names of one line each, as files have them. "
+                    "Name it otherwise in your files, or in config.json under id2label."
+                )
         super().__init__(config, vocabulary, dtype, name)
         self.problem = problem
         self.labels = names

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import glob
 import re
+import struct
 
 from tinybert_tf.short_errors import shortened
 
@@ -174,7 +175,11 @@ def _tflite_parts(path):
     from tinybert_tf.edge.interpreter import check_file
 
     check_file(path)
-    yield {"size_bytes": path.stat().st_size} | _graph(path)
+    try:
+        graph = _graph(path)
+    except struct.error as error:  # a number stands across the file's end
+        raise ValueError(f"{path} is broken: {error}. Copy it again.") from error
+    yield {"size_bytes": path.stat().st_size} | graph
     yield {"metadata": _metadata(path)}
     found = run_contained("try", path=str(path))
     wrong = found.pop("wrong_inputs")

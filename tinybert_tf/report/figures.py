@@ -5,8 +5,11 @@ import itertools
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter
 
 _COLOURS = ("#1f5a99", "#c2571a", "#3b8a4e", "#7a4a9e")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 
 def loss_curves(stages):
@@ -92,7 +95,7 @@ def latency_lines(lines, what):
     """
     figure = Figure(figsize=(9, 2.9), layout="constrained")
     panel = figure.subplots()
-    styles = itertools.product(("o-", "s--", "^:"), _COLOURS)
+    styles = itertools.cycle(itertools.product(("o-", "s--", "^:"), _COLOURS))
     for (label, points), (style, colour) in zip(lines.items(), styles, strict=False):
         panel.plot(*zip(*points, strict=True), style, color=colour, label=label)
     panel.set_yscale("log")
@@ -108,28 +111,40 @@ def pareto_plot(rows, metric):
     """Accuracy of files over their size and over their latency; dominated files are hollow.
 
     Args:
-        rows: list of dicts, from `mark_dominated`, with `student`.
+        rows: list of dicts, from `mark_dominated`, with `student` and `recipe`.
         metric: str, what `metric` of the rows is called.
 
     Returns:
         str, SVG.
     """
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     costs = {"megabytes": lambda row: row["size_bytes"] / 1e6, "ms": lambda row: row["latency_ms"]}
-    students = dict.fromkeys(row["student"] for row in rows)
-    colours = dict(zip(students, itertools.cycle(_COLOURS), strict=False))
+    colours, markers = _each(rows, "student", _COLOURS), _each(rows, "recipe", _MARKERS)
     for panel, (label, cost) in zip(panels, costs.items(), strict=True):
         for row in rows:
-            place, colour = (cost(row), row["metric"]), colours[row["student"]]
+            colour = colours[row["student"]]
             fill = "none" if row["dominated_by"] else colour
-            panel.plot(*place, "o", color=colour, markerfacecolor=fill)
-            panel.annotate(row["name"], place, (4, 3), textcoords="offset points", size=7)
+            style = {"marker": markers[row["recipe"]], "color": colour, "markerfacecolor": fill}
+            panel.plot(cost(row), row["metric"], **style)
         panel.set_xscale("log")
+        panel.xaxis.set_major_formatter(LogFormatter())
+        panel.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
         panel.set_xlabel(label)
         _lighten(panel)
     panels[0].set_ylabel(metric)
+    bare = {"color": "black", "linestyle": "none", "markerfacecolor": "none"}
+    keys = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
+    keys += [Line2D([], [], marker=shape, label=name, **bare) for name, shape in markers.items()]
+    figure.legend(handles=keys, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     return _svg(figure)
+
+
+def _each(rows, field, styles):
+    """Dict from each value of a field to a style."""
+    return dict(
+        zip(dict.fromkeys(row[field] for row in rows), itertools.cycle(styles), strict=False)
+    )
 
 
 def _lighten(panel):
