@@ -3,6 +3,7 @@
     python benchmarks/readme_tables.py --quickstart runs/quickstart --sst2 runs/sst2 \\
         --start runs/snips_start --tasks runs/tasks --general runs/general \\
         --two-stage runs/two_stage --augmentation runs/two_stage --pareto runs/pareto \\
+        --trimmed runs/trimmed --out-of-scope runs/clinc \\
         --augmentation-speed runs/augmentation_speed.jsonl --throughput runs/throughput.jsonl \\
         --products runs/products.jsonl --scaling runs/scaling.jsonl \\
         --device-speed runs/device_speed/speed.jsonl
@@ -102,6 +103,18 @@ def collect_pareto(folder):
         row["path"] = pathlib.PurePath(row["path"]).name
         row["dev"].pop("model")
     return record
+
+
+def collect_trimmed(folder):
+    """The records of exports with smaller vocabularies, and of what `evaluate` said of them."""
+    paths = sorted(folder.glob("*.tflite"))
+    kinds = {"export": ".tflite.run.json", "dev": ".json"}
+    return [{k: read(path.with_suffix(end)) for k, end in kinds.items()} for path in paths]
+
+
+def collect_out_of_scope(folder):
+    """The records of the last stages of recipes/clinc150.yaml."""
+    return {"export": read(folder / "student.tflite.run.json"), "test": read(folder / "test.json")}
 
 
 def collect_lines(path):
@@ -303,6 +316,39 @@ def metric_cell(row):
     return value if row["dominated_by"] else f"**{value}**"
 
 
+def trimmed_table(records):
+    """Size and accuracy of files by how often a word-piece had to be there to stay in them."""
+    header = ["recipe", "pieces seen at least", "kept", "of", "positions", "MB", "accuracy"]
+    rows = []
+    for record in records:
+        made, settings = record["export"]["result"], record["export"]["settings"]
+        pieces = made["trimming"]
+        cells = [settings["trim_min_count"], pieces["num_kept"], pieces["num_pieces"]]
+        sizes = [f"`{made['recipe']}`", *cells, settings["max_length"], made["size_bytes"] / 1e6]
+        rows.append([*sizes, f"{100 * record['dev']['result']['accuracy']:.2f}"])
+    rows.sort(key=lambda row: -row[5])
+    shown = [
+        [f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
+    ]
+    return table([header, *shown]) + footnote(*(r["export"] for r in records), minutes=False)
+
+
+def out_of_scope_table(records):
+    """How often a calibrated file is right, how sure it is, and what it makes of other texts."""
+    test, dev = (records[name]["result"] for name in ("test", "export"))
+    shares = {
+        "accuracy": "accuracy",
+        "right and not rejected": "in_scope_accuracy",
+        "rejected": "in_scope_rejected",
+        "texts of no class rejected": "out_of_scope_recall",
+    }
+    cells = {title: f"{100 * test[name]:.1f} %" for title, name in shares.items()} | {
+        "calibration error": f"{test['calibration_error']:.3f}",
+        "uncalibrated, on dev": f"{dev['calibration']['calibration_error_before']:.3f}",
+    }
+    return table([list(cells), list(cells.values())]) + footnote(*records.values())
+
+
 def device_speed_table(records):
     """Size and latency of files that ran in turns, and how many times the default file's."""
     lengths = list(dict.fromkeys(record["length"] for record in records))
@@ -469,6 +515,8 @@ TABLES = {
     "augmentation": (collect_augmentation, augmentation_table),
     "device_speed": (collect_lines, device_speed_table),
     "pareto": (collect_pareto, pareto_table),
+    "trimmed": (collect_trimmed, trimmed_table),
+    "out_of_scope": (collect_out_of_scope, out_of_scope_table),
     "augmentation_speed": (collect_lines, augmentation_speed_table),
     "throughput": (collect_lines, throughput_table),
     "products": (collect_lines, products_table),

@@ -216,6 +216,31 @@ def test_files_side_by_side():
     assert "Medians on 1 thread, ai-edge-litert 2.3.0. " in text
 
 
+def test_trimmed_files():
+    def made(size_bytes):
+        settings = {"settings": {"trim_min_count": 2, "max_length": 128}}
+        result = {"recipe": "float32", "size_bytes": size_bytes}
+        result["trimming"] = {"num_kept": 70, "num_pieces": 300}
+        dev = training(0, {}) | {"result": {"accuracy": 0.8807}}
+        return {"export": training(0, {}) | settings | {"result": result}, "dev": dev}
+
+    text = readme_tables.trimmed_table([made(4_670_000), made(8_730_000)])
+    expected = ["`float32`", "2", "70", "300", "128", "8.73", "88.07"]
+    assert [cell.strip() for cell in cells(text)[1]] == expected
+    assert [row[5].strip() for row in cells(text)[1:]] == ["8.73", "4.67"]
+
+
+def test_texts_of_no_class():
+    test = {"accuracy": 0.9447, "in_scope_accuracy": 0.9171, "in_scope_rejected": 0.0582}
+    test |= {"out_of_scope_recall": 0.636, "calibration_error": 0.0153}
+    dev = {"calibration": {"calibration_error_before": 0.1099}}
+    records = {"export": training(0, {}) | {"result": dev}}
+    records["test"] = training(0, {}) | {"result": test}
+    text = readme_tables.out_of_scope_table(records)
+    expected = ["94.5 %", "91.7 %", "5.8 %", "63.6 %", "0.015", "0.110"]
+    assert [cell.strip() for cell in cells(text)[1]] == expected
+
+
 def test_files_of_other_runtimes():
     default = readme_tables.DEFAULT_FILE
     versions = {"ai-edge-litert": "2.3.0", "onnxruntime": "1.32.0"}
