@@ -30,11 +30,11 @@ class BertHead(EncoderModel):
         names = tuple(labels)
         if not names or len(set(names)) < len(names):
             raise ValueError(f"`labels` are {labels!r}, expected different names, at least one.")
-        for name in names:
-            if name.splitlines() != [name]:
+        for label in names:
+            if label.splitlines() != [label]:
                 raise ValueError(
-                    f"`labels` hold {name!r}, expected names of one line each, as files have them. "
-                    "Name it otherwise in your files, or in config.json under id2label."
+                    f"`labels` hold {label!r}, expected names of one line each: files have one a "
+                    "line. Name it otherwise in your files, or in config.json under id2label."
                 )
         super().__init__(config, vocabulary, dtype, name)
         self.problem = problem
