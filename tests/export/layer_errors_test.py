@@ -126,3 +126,14 @@ def test_of_many_examples_some_from_all_over_are_run(model, files, monkeypatch):
     monkeypatch.setattr("tinybert_tf.export.layer_errors.encode_rows", encode)
     assert len(errors_of(model, files["float32"], Examples(["a"] * 63))) == 5
     assert numbers == [*range(0, 63, 2)]
+
+
+def test_what_a_copy_is_refused_for_is_said_of_the_file(model, files, monkeypatch):
+    rows = file_rows(EdgeModel(files["float32"]), TEXTS)
+
+    def refuse(path):
+        raise ValueError(f"cannot load {path}: damaged")
+
+    monkeypatch.setattr("tinybert_tf.export.layer_errors.EdgeModel", refuse)
+    with pytest.raises(ValueError, match=f"cannot load a copy of {files['float32']}: damaged"):
+        layer_errors(model, files["float32"], rows)

@@ -44,7 +44,7 @@ def layer_errors(model, path, rows):
         return []
     model_ids = np.array([places[token] for token in rows.vocabulary.tokens], np.int32)
     numbers = np.unique(np.linspace(0, rows.num_rows - 1, _NUM_ROWS).astype(int))
-    with _file_activations(file, lean.shifts) as read_file:
+    with _file_activations(path, file, lean.shifts) as read_file:
         for ids, segment_ids in encode_rows(rows, numbers):
             expected, found = lean(model_ids[ids], segment_ids), read_file(ids, segment_ids)
             sums += np.array([_sums(expected[name], found[name]) for name in expected])
@@ -100,7 +100,7 @@ def _has_norms(file, shifts):
 
 
 @contextlib.contextmanager
-def _file_activations(file, shifts):
+def _file_activations(path, file, shifts):
     """Gives a function of ids and segment ids to the activations of a `ModelT`, by name.
 
     They are made outputs of a copy: asked to keep all tensors, the runtime leaves out its fast
@@ -110,17 +110,22 @@ def _file_activations(file, shifts):
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder, "activations.tflite")
         copy.write_bytes(write_model(file))
-        edge_model = EdgeModel(copy)
+        try:
+            yield _reader(EdgeModel(copy), tensors, shifts)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(copy), f"a copy of {path}")) from error
 
-        def read_file(ids, segment_ids):
-            outputs = edge_model.run(ids, np.ones_like(ids), segment_ids)
-            found = {name: _numbers(outputs[name], tensor) for name, tensor in tensors.items()}
-            # Of the last norm's beta the converter has made a part of the next dense layer's bias.
-            for name in shifts.keys() - found.keys():
-                found[name] = found[_scaled(name)] + shifts[name]
-            return found
 
-        yield read_file
+def _reader(edge_model, tensors, shifts):
+    def read_file(ids, segment_ids):
+        outputs = edge_model.run(ids, np.ones_like(ids), segment_ids)
+        found = {name: _numbers(outputs[name], tensor) for name, tensor in tensors.items()}
+        # Of the last norm's beta the converter has made a part of the next dense layer's bias.
+        for name in shifts.keys() - found.keys():
+            found[name] = found[_scaled(name)] + shifts[name]
+        return found
+
+    return read_file
 
 
 def _scaled(name):
