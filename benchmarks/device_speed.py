@@ -7,7 +7,7 @@ The first command writes the models, of random weights, and their .tflite files,
 plain conversion of the Keras model. The second one needs torch, transformers, onnx, onnxruntime and
 ai-edge-litert, so it runs in an environment of its own. It exports the same TinyBERT-4 by PyTorch,
 quantizes it by ONNX Runtime's dynamic int8, and times all in turns on one thread: a round of some
-runs of each, the first of which are left out, as a BERT-base empties the caches.
+runs of each, the first 50 ms of which are left out, as a BERT-base empties the caches.
 """
 
 import argparse

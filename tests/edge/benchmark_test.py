@@ -11,7 +11,7 @@ from tinybert_tf.edge.benchmark import benchmark, benchmark_many, read_sentences
 from tinybert_tf.edge.benchmark_table import format_table, rows, write_csv
 from tinybert_tf.edge.interpreter import runtime_version
 
-SMALL = {"lengths": (2, 3), "threads": (1,), "runs": 4, "warmup": 1}
+SMALL = {"lengths": (2, 3), "threads": (1,), "runs": 4, "warm_seconds": 0}
 START = {"load_ms": 5.0, "first_ms": 2.0, "peak_memory_bytes": 9, "memory_growth_bytes": 4000000}
 
 

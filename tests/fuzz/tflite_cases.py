@@ -312,7 +312,7 @@ def contained(deed):
 
 
 def _benchmark(path, texts=None):
-    return benchmark_many([path], (3, 5), (1,), runs=1, warmup=0, texts=texts)
+    return benchmark_many([path], (3, 5), (1,), runs=1, warm_seconds=0, texts=texts)
 
 
 def _measure(path, folder, told, random):

@@ -19,7 +19,7 @@ from tinybert_tf.edge.benchmark_table import format_table, make_folder_of, rows,
 from tinybert_tf.edge.contained import run_contained
 from tinybert_tf.edge.energy import find_sensor
 from tinybert_tf.edge.interpreter import check_file, runtime_version
-from tinybert_tf.edge.measurement import WARMUP
+from tinybert_tf.edge.measurement import WARM_SECONDS
 
 LENGTHS = (16, 32, 64, 128)
 THREADS = (1, 2)
@@ -27,7 +27,9 @@ RUNS = 100
 _PERCENTILES = (50, 90, 99)
 
 
-def benchmark(path, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WARMUP, texts=None):
+def benchmark(
+    path, lengths=LENGTHS, threads=THREADS, runs=RUNS, warm_seconds=WARM_SECONDS, texts=None
+):
     """Measures one file.
 
     All of it happens in other processes: a file that kills its runtime is an error here. Latencies
@@ -38,7 +40,7 @@ def benchmark(path, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WARMUP, 
         lengths: ints, tokens of the inputs.
         threads: ints, CPU threads of the runtime.
         runs: int, timed runs at each length and number of threads.
-        warmup: int, runs before those, not timed, in each round of
+        warm_seconds: float, how long it runs before those, not timed, in each round of
             `tinybert_tf.edge.measurement.ROUND_RUNS`.
         texts: str or path-like, a file of sentences, one a line, UTF-8; `None` for none.
 
@@ -61,10 +63,12 @@ def benchmark(path, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WARMUP, 
     Example:
         benchmark("sst2.tflite", lengths=(32,), threads=(1,))["latency"][0]["p50_ms"]
     """
-    return benchmark_many([path], lengths, threads, runs, warmup, texts)["files"][0]
+    return benchmark_many([path], lengths, threads, runs, warm_seconds, texts)["files"][0]
 
 
-def benchmark_many(paths, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WARMUP, texts=None):
+def benchmark_many(
+    paths, lengths=LENGTHS, threads=THREADS, runs=RUNS, warm_seconds=WARM_SECONDS, texts=None
+):
     """Measures several files in turns, so that all meet the same moods of the machine.
 
     A turn is a round of runs, the first of which are not timed: they fill the caches that another
@@ -72,7 +76,7 @@ def benchmark_many(paths, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WA
 
     Args:
         paths: sequence of str or path-like, the .tflite files.
-        lengths, threads, runs, warmup, texts: as in `benchmark`.
+        lengths, threads, runs, warm_seconds, texts: as in `benchmark`.
 
     Returns:
         Dict with `files` (for each what `benchmark` returns) and `ratios`: a list of dicts with
@@ -82,7 +86,7 @@ def benchmark_many(paths, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WA
     Raises:
         ValueError, ImportError: As `benchmark`.
     """
-    check_positive(lengths=lengths, threads=threads, runs=[runs], warmup=[warmup + 1])
+    check_positive(lengths=lengths, threads=threads, runs=[runs])
     sentences = [] if texts is None else read_sentences(texts)
     paths, lengths, threads = [str(path) for path in paths], list(lengths), list(threads)
     files = [_describe(path) for path in paths]
@@ -91,7 +95,12 @@ def benchmark_many(paths, lengths=LENGTHS, threads=THREADS, runs=RUNS, warmup=WA
     for file, path in zip(files, paths, strict=True):
         file |= run_contained("start", path=path, lengths=lengths)
     cases = run_contained(
-        "latency", paths=paths, lengths=lengths, threads=threads, runs=runs, warmup=warmup
+        "latency",
+        paths=paths,
+        lengths=lengths,
+        threads=threads,
+        runs=runs,
+        warm_seconds=warm_seconds,
     )
     for index, file in enumerate(files):
         file["latency"] = [_latency(case, index) for case in cases]

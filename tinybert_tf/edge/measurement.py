@@ -24,9 +24,9 @@ from tinybert_tf.edge.interpreter import (
 from tinybert_tf.edge.word_pieces import WordPieces
 
 ENERGY_SECONDS = 1.0
-# A round: so many runs that are not timed, as another file has emptied the caches, and so many that
-# are. After four, a TinyBERT-4 takes nearly as long as when it is alone.
-WARMUP, ROUND_RUNS = 4, 8
+# A round: runs for so long that are not timed, as another file has emptied the caches, and so many
+# runs that are. Until a TinyBERT-4 takes as long as when it is alone, ten to twenty pass.
+WARM_SECONDS, ROUND_RUNS = 0.05, 8
 _WARMUP_TEXTS = 5
 _FEWEST_TOKENS = 3  # every file takes them: [CLS], a token, [SEP]
 
@@ -86,14 +86,14 @@ def measure_start(path, lengths, take_up):
     }
 
 
-def measure_latency(paths, lengths, threads, runs, warmup, take_up):
+def measure_latency(paths, lengths, threads, runs, warm_seconds, take_up):
     """Times files in turns, some runs each, so that all meet the same moods of the machine.
 
     The caches are warm: what a file takes hardly depends on the files beside it.
 
     Args:
         paths: list of str, the .tflite files.
-        lengths, threads, runs, warmup: as in `tinybert_tf.edge.benchmark.benchmark`.
+        lengths, threads, runs, warm_seconds: as in `tinybert_tf.edge.benchmark.benchmark`.
         take_up: function that is told the path of a file before it is run.
 
     Returns:
@@ -104,26 +104,27 @@ def measure_latency(paths, lengths, threads, runs, warmup, take_up):
     for num_threads in threads:
         models = [_load(path, num_threads, take_up) for path in paths]
         for length in lengths:
-            times_ms = _time_in_turns(models, _inputs(length), runs, warmup, take_up)
+            times_ms = _time_in_turns(models, _inputs(length), runs, warm_seconds, take_up)
             energy_mj = [_energy_mj(model, _inputs(length), sensor, take_up) for model in models]
             case = {"length": length, "threads": num_threads, "energy_mj": energy_mj}
             cases.append(case | {"times_ms": times_ms.T.tolist()})
     return cases
 
 
-def time_warm(function, inputs, runs, warmup=WARMUP):
+def time_warm(function, inputs, runs, warm_seconds=WARM_SECONDS):
     """Times a function after runs that fill the caches.
 
     Args:
         function: what to call.
         inputs: dict, its keyword arguments.
         runs: int, timed runs.
-        warmup: int, runs before those, not timed.
+        warm_seconds: float, how long to call it before, not timed; 0 for not at all.
 
     Returns:
         List of `runs` floats, milliseconds.
     """
-    for _ in range(warmup):
+    end = time.perf_counter() + warm_seconds
+    while time.perf_counter() < end:
         function(**inputs)
     return [_time_ms(function, **inputs)[0] for _ in range(runs)]
 
@@ -194,14 +195,14 @@ def _inputs(length):
     return {"ids": np.ones(length), "mask": np.ones(length), "segment_ids": np.zeros(length)}
 
 
-def _time_in_turns(models, inputs, runs, warmup, take_up):
+def _time_in_turns(models, inputs, runs, warm_seconds, take_up):
     """Returns a float array `(runs, models)` of milliseconds."""
     times_ms = np.empty((runs, len(models)))
     for start in range(0, runs, ROUND_RUNS):
         of_round = times_ms[start : start + ROUND_RUNS]
         for place, model in enumerate(models):
             take_up(model.path)
-            of_round[:, place] = time_warm(model.run, inputs, len(of_round), warmup)
+            of_round[:, place] = time_warm(model.run, inputs, len(of_round), warm_seconds)
     return times_ms
 
 
