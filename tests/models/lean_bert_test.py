@@ -4,7 +4,7 @@ import tensorflow as tf
 from random_models import random_inputs, randomized, tiny_config
 
 from tinybert_tf.models import BertClassifier, BertSpanLabeler, BertTokenClassifier
-from tinybert_tf.models.lean_bert import MASK_BIAS, LeanBert
+from tinybert_tf.models.lean_bert import MASK_BIAS, LeanBert, transposed_kernels
 
 LABELS = ("no", "yes", "là")
 MODELS = {
@@ -67,7 +67,11 @@ def test_heads_on_the_first_token_compute_the_last_layer_for_it_alone(classifier
     actual, expected = outputs(classifier, inputs), classifier(inputs)
     assert [state.shape[1] for state in actual["hidden_states"]] == [7, 7, 1]
     close(actual["hidden_states"][-1], expected["hidden_states"][-1][:, :1])
-    assert actual["attention_logits"][-1].shape == (3, 2, 1, 7)
+    # What the keys' bias adds, one number a head, is left out.
+    logits, padding = actual["attention_logits"][-1], 1 - inputs["padding_mask"][:, None, None, :]
+    assert logits.shape == (3, 2, 1, 7)
+    expected = expected["attention_logits"][-1][:, :, :1] + padding * (10000 + MASK_BIAS)
+    close(tf.nn.softmax(logits), tf.nn.softmax(expected))
 
 
 def test_heads_on_every_token_compute_every_token():
@@ -126,6 +130,13 @@ def test_channels_on_a_symmetric_grid_stay_on_one(classifier):
     folded = LeanBert(classifier).weights()["layer_1/query_key_value/kernel"].numpy()[:, :16]
     found = folded / (np.abs(folded).max(axis=0) / 127)
     np.testing.assert_allclose(found, steps, atol=1e-4)
+
+
+def test_transposed_kernels_are_the_last_keys_of_heads_on_the_first_token(classifier):
+    (kernel,) = transposed_kernels(classifier)
+    assert kernel is classifier.encoder.encoder_layers[1].attention.key.kernel
+    assert transposed_kernels(randomized(MODELS["spans"]())) == []
+    assert transposed_kernels(classifier.encoder) == []
 
 
 def test_every_activation_passes_the_hook_under_a_name_of_its_own(model):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from tinybert_tf.models.bert_config import BertConfig
+from tinybert_tf.models.bert_head import BertHead
 
 # Added to the attention logits of padded keys. As good as the Keras model's -10000 in float32, and
 # small enough to leave int8 activations some steps for the logits themselves.
@@ -50,9 +51,10 @@ class LeanBert:
         lean(lean.weights(), inputs)["logits"]
 
     Note:
-        Kernels that lie on a symmetric grid for each output channel still do in `weights()`: the
+        Kernels that lie on a symmetric grid for each output channel still do in the product: the
         queries' channels are scaled, each by the same factor, and stand beside those of keys and
-        values. On one grid for a whole kernel they would not.
+        values. On one grid for a whole kernel they would not. Those of `transposed_kernels` need a
+        grid for each input channel, which is an output of the product.
     """
 
     def __init__(self, model, all_tokens=False):
@@ -106,6 +108,20 @@ class LeanBert:
         if self._model.head == "tinybert_relu":
             pooled = forward.watch("pooler/relu", tf.nn.relu(pooled))
         return forward.dense("classifier", pooled, watched="logits")
+
+
+def transposed_kernels(model):
+    """The variables of a model that `LeanBert` multiplies by transposed, unless for all tokens.
+
+    Args:
+        model: any model; only those of `LeanBert` have such kernels.
+
+    Returns:
+        List of variables `(inputs, outputs)`: the last layer's keys where [CLS] alone is computed.
+    """
+    if not isinstance(model, BertHead) or model.encoder.pooler is None:
+        return []
+    return [model.encoder.encoder_layers[-1].attention.key.kernel]
 
 
 def _parts(name, layer, *parts):
@@ -177,37 +193,55 @@ class _Forward:
         return self.norm("embeddings", tf.reshape(total, (-1, self.config.hidden_dim)))
 
     def layer(self, name, rows, bias, only_first):
-        context, logits, queries = self.attention(name, rows, bias, only_first)
+        attention = self.first_attention if only_first else self.attention
+        context, logits = attention(name, rows, bias)
         outer = self.dense(f"{name}/attention_output", context)
-        rows = self.watch(f"{name}/attention_sum", queries + outer)
+        rows = self.states(rows)[:, 0] if only_first else rows
+        rows = self.watch(f"{name}/attention_sum", rows + outer)
         rows = self.norm(f"{name}/attention_norm", rows)
         inner = self.dense(f"{name}/intermediate", rows, activation=self.config.activation)
         outer = self.watch(f"{name}/sum", rows + self.dense(f"{name}/output", inner))
         return self.norm(f"{name}/output_norm", outer), logits
 
-    def attention(self, name, rows, bias, only_first):
-        """Returns context rows, attention logits and the rows that attended."""
+    def attention(self, name, rows, bias):
+        """Returns context rows and attention logits."""
         dense, width = f"{name}/query_key_value", self.config.hidden_dim
-        if only_first:
-            queries = self.states(rows)[:, 0]
-            query = self.dense(dense, queries, slice(width), f"{name}/query")
-            query = self.heads(query, only_first)
-            others = self.dense(dense, rows, slice(width, None), f"{name}/key_value")
-            key, value = tf.split(self.heads(others), 2, axis=1)
-        else:
-            queries = rows
-            query, key, value = tf.split(self.heads(self.dense(dense, rows)), 3, axis=1)
+        query, key, value = tf.split(self.heads(self.dense(dense, rows)), 3, axis=1)
         logits = self.watch(f"{name}/products", tf.matmul(query, key, transpose_b=True))
         logits = self.watch(f"{name}/attention_logits", logits + bias)  # B N F T
         probs = self.watch(f"{name}/attention_probs", tf.nn.softmax(logits))
         context = self.watch(f"{name}/context", tf.matmul(probs, value))  # B N F H
-        return tf.reshape(tf.transpose(context, (0, 2, 1, 3)), (-1, width)), logits, queries
+        return tf.reshape(tf.transpose(context, (0, 2, 1, 3)), (-1, width)), logits
 
-    def heads(self, rows, only_first=False):
-        """Rows `(B T, width)` as `(B, width / H, T, H)`; see `states`."""
+    def first_attention(self, name, rows, bias):
+        """`attention` of first tokens: products have a row for each head, none for each token.
+
+        A query times the keys is (q Wk^T) x^T, and the sum of values is (p x) Wv. What the keys'
+        bias adds is the same for all logits of a head; softmax takes it away, so it is left out.
+        """
+        dense, width = f"{name}/query_key_value", self.config.hidden_dim
+        heads, states = self.config.num_heads, self.states(rows)
+        query = self.dense(dense, states[:, 0], slice(width), f"{name}/query")
+        own = tf.repeat(tf.eye(heads, dtype=rows.dtype), width // heads, axis=1)
+        query = self.watch(f"{name}/head_queries", query[:, tf.newaxis] * own)  # B N NH
+        key_kernel = self.weights[f"{dense}/kernel"][:, width : 2 * width]
+        query = tf.matmul(tf.reshape(query, (-1, width)), tf.transpose(key_kernel))
+        query = tf.reshape(self.watch(f"{name}/key_queries", query), (-1, heads, width))
+        logits = self.watch(f"{name}/products", tf.matmul(query, states, transpose_b=True))
+        logits = self.watch(f"{name}/attention_logits", logits + tf.squeeze(bias, 1))  # B N T
+        probs = self.watch(f"{name}/attention_probs", tf.nn.softmax(logits))
+        attended = self.watch(f"{name}/attended", tf.matmul(probs, states))
+        attended = tf.reshape(attended, (-1, width))
+        values = self.dense(dense, attended, slice(2 * width, None), f"{name}/values")
+        values = tf.reshape(values, (-1, heads, width)) * own
+        values = self.watch(f"{name}/head_values", values)
+        context = self.watch(f"{name}/context", tf.reduce_sum(values, axis=1))
+        return context, logits[:, :, tf.newaxis]
+
+    def heads(self, rows):
+        """Rows `(B T, width)` as `(B, width / H, T, H)`."""
         size = self.config.hidden_dim // self.config.num_heads
-        grid = (-1, 1) if only_first else self.grid
-        split = tf.reshape(rows, (*grid, rows.shape[-1] // size, size))
+        split = tf.reshape(rows, (*self.grid, rows.shape[-1] // size, size))
         return tf.transpose(split, (0, 2, 1, 3))
 
     def dense(self, name, rows, columns=slice(None), watched=None, activation=None):

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tinybert_tf.models.bert_head import BertHead
-from tinybert_tf.models.lean_bert import LeanBert
+from tinybert_tf.models.lean_bert import LeanBert, transposed_kernels
 from tinybert_tf.quantization.activation_ranges import ActivationRanges, range_of, round_to_range
 from tinybert_tf.quantization.schemes import scheme_of
 from tinybert_tf.quantization.weight_grids import best_ratio, fake_quantize
@@ -58,7 +58,11 @@ class QuantizedStudent(keras.Model):
 
     def _on_grids(self):
         """Pairs of a variable to round and its bits and axis."""
-        return _named(self.student, scheme_of(self.recipe).grids)
+        transposed = {variable.path for variable in transposed_kernels(self.student)}
+        return [
+            (variable, (bits, 1 - axis if variable.path in transposed else axis))
+            for variable, (bits, axis) in _named(self.student, scheme_of(self.recipe).grids)
+        ]
 
     def _in_ranges(self):
         """Variables to round as activations are."""
