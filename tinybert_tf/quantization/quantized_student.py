@@ -57,7 +57,7 @@ class QuantizedStudent(keras.Model):
         self.built = True
 
     def _on_grids(self):
-        """Pairs of a variable to round and its bits and axis."""
+        """Pairs of a variable to round and its bits and axis, which is the file's."""
         transposed = {variable.path for variable in transposed_kernels(self.student)}
         return [
             (variable, (bits, 1 - axis if variable.path in transposed else axis))
