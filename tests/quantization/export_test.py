@@ -68,11 +68,11 @@ def largest_error(student, folder, recipe):
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("is_trained", [True, False])
 def test_the_file_has_the_weights_of_training(tmp_path, is_trained, recipe):
-    student = QuantizedStudent(tiny.make_model(num_layers=1, hidden_dim=48), recipe)
+    student = QuantizedStudent(tiny.make_model(num_layers=2, hidden_dim=48), recipe)
     error, count = largest_error(
         student.bake() if is_trained else student.student, tmp_path, recipe
     )
-    assert count >= 5  # query, key and value may be one matrix
+    assert count >= 9  # query, key and value may be one matrix
     assert error < TOLERANCE if is_trained else error > 100 * TOLERANCE
 
 

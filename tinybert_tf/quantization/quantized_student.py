@@ -58,9 +58,10 @@ class QuantizedStudent(keras.Model):
 
     def _on_grids(self):
         """Pairs of a variable to round and its bits and axis, which is the file's."""
-        transposed = {variable.path for variable in transposed_kernels(self.student)}
+        # By identity: several layers' variables have the same path.
+        transposed = {id(variable) for variable in transposed_kernels(self.student)}
         return [
-            (variable, (bits, 1 - axis if variable.path in transposed else axis))
+            (variable, (bits, 1 - axis if id(variable) in transposed else axis))
             for variable, (bits, axis) in _named(self.student, scheme_of(self.recipe).grids)
         ]
 
