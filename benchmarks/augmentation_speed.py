@@ -6,7 +6,7 @@
 
 The released program asks for one word a call and computes the logits of every token of both
 sentences. Each further way changes one thing: last layer and logits of the masked word alone; many
-words a call; bfloat16. All these ask the same model, in a compiled forward pass, in turns, for the
+words a call, the weights being constants of its graph; bfloat16. All these ask the same model, in a compiled forward pass, in turns, for the
 words of sentences that stand evenly through the file: those that take many a call of more of them,
 for a call takes words of sentences of about the same length. The last row is not measured: it is
 the one before, times the number of sentences in the file for each distinct one, since each distinct
@@ -34,8 +34,7 @@ MORE_TEXTS = 20
 def one_word(masked_lm, texts, all_logits=False):
     """Function that asks for every word of some texts, one a call; returns their number."""
     rows = words_of(masked_lm, texts)
-    inputs = [unpadded(rows, number) for number in range(rows.num_batches)]
-    inputs = [row for batch in inputs for row in batch]
+    inputs = [row for number in range(rows.num_batches) for row in alone(rows, number)]
 
     @tf.function(reduce_retracing=True, autograph=False)
     def top(inputs, place):
@@ -85,13 +84,11 @@ def words_of(masked_lm, texts):
     return MaskedWords(words, asked, masked_lm.vocabulary, masked_lm.config.max_sequence_length)
 
 
-def unpadded(rows, number):
-    """Each row of a batch alone, without its padding, and the place of its masked word."""
-    found, inputs = rows.batch(number)
-    for index in range(len(found)):
-        place, length = inputs["masked_positions"][index], inputs["padding_mask"][index].sum()
-        row = {name: inputs[name][index : index + 1, :length] for name in inputs}
-        yield row | {"masked_positions": place[np.newaxis]}, place[0]
+def alone(rows, number):
+    """Each row of a batch alone, and the place of its masked word."""
+    _, inputs = rows.batch(number)
+    for index, (place,) in enumerate(inputs["masked_positions"]):
+        yield {name: value[index : index + 1] for name, value in inputs.items()}, place
 
 
 def read_texts(path, columns):

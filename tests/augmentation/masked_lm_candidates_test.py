@@ -45,7 +45,7 @@ def all_alone(masked_lm, words, asked, max_length):
 
 @pytest.mark.parametrize("max_length", [64, 15, 6])
 def test_top_tokens_are_those_of_each_word_alone(masked_lm, max_length, monkeypatch):
-    monkeypatch.setattr(masked_lm_candidates, "_TOKENS_AT_ONCE", 200)
+    monkeypatch.setattr(masked_lm_candidates, "_TOKENS_AT_ONCE", 100)
     words, asked, rows = asked_words(masked_lm, max_length=max_length)
     logits = all_alone(masked_lm, words, asked, max_length)
     found = np.full([len(asked), 9], -1)
@@ -66,14 +66,34 @@ def test_masked_tokens_are_those_of_the_whole_model():
     assert np.abs(logits).max() > 0.1
 
 
-def test_shapes_of_a_length_are_one(masked_lm, monkeypatch):
+def test_batches_have_no_padding(masked_lm, monkeypatch):
     monkeypatch.setattr(masked_lm_candidates, "_TOKENS_AT_ONCE", 64)
     _, asked, rows = asked_words(masked_lm)
     batches = [rows.batch(number) for number in range(rows.num_batches)]
-    shapes = {inputs["token_ids"].shape for _, inputs in batches}
-    assert len({length for _, length in shapes}) == len(shapes) < len(batches)
     assert sorted(np.concatenate([rows for rows, _ in batches])) == [*range(len(asked))]
-    assert all(length % 8 == 0 and size * length <= 64 for size, length in shapes)
+    ids = [inputs["token_ids"] for _, inputs in batches]
+    assert not any((row == masked_lm.vocabulary.pad_id).any() for row in ids)
+    assert all(len(row) == 1 or row.size <= 64 for row in ids)
+    assert len({row.shape[1] for row in ids}) == len({len(text.split()) for text in TEXTS})
+
+
+def test_weights_beyond_what_a_graph_holds(masked_lm, monkeypatch):
+    rows = asked_words(masked_lm)[-1]
+    constant = [top for _, top in compute_top_tokens(masked_lm, rows, 3)]
+    monkeypatch.setattr(masked_lm_candidates, "_MOST_CONSTANT_BYTES", 1)
+    for top, expected in zip(compute_top_tokens(masked_lm, rows, 3), constant, strict=True):
+        np.testing.assert_array_equal(top[1], expected)
+
+
+def test_weights_of_today(masked_lm):
+    rows = asked_words(masked_lm)[-1]
+    before = np.concatenate([top for _, top in compute_top_tokens(masked_lm, rows, 3)])
+    table = masked_lm.encoder.embeddings.token_embedding.embeddings
+    old = table.numpy()
+    table.assign(old[::-1])
+    after = np.concatenate([top for _, top in compute_top_tokens(masked_lm, rows, 3)])
+    table.assign(old)
+    assert (before != after).any()
 
 
 def test_computing_goes_on(masked_lm, monkeypatch):

@@ -23,7 +23,7 @@ from tinybert_tf.checkpoints.weight_files import read_safetensors, write_safeten
 from tinybert_tf.short_errors import shortened
 
 COMPATS = ("paper", "reference")
-_FORMAT = 1
+_FORMAT = 2  # of 1, batches had rows of several lengths
 _SECONDS_BETWEEN_SAVES = 60
 
 

@@ -1,13 +1,15 @@
 """What a masked LM would write in the place of words, many of them at a time."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tinybert_tf.models.vocabulary import SPECIAL_TOKENS
 
-# Of every length so many rows that a call has about as many tokens: the same shape each time.
-_TOKENS_AT_ONCE = 8192
-_LENGTH_STEP = 8
+# Of every length so many rows that a call has about as many tokens.
+_TOKENS_AT_ONCE = 4096
+# A graph has to stay below 2 GB, its constants with it.
+_MOST_CONSTANT_BYTES = 2**30
 
 
 class MaskedWords:
@@ -42,34 +44,29 @@ class MaskedWords:
         self._sizes = np.minimum(text_ends - text_starts, room)
         self._starts = np.clip(word_starts - room // 2, text_starts, text_ends - self._sizes)
         self._places = 1 + word_starts - self._starts
-        self._batches = _batches(2 * self._sizes + 3, max_length)
+        self._batches = _batches(self._sizes)
         self.num_batches = len(self._batches)
 
     def batch(self, number):
-        """Makes one batch; only `number` decides its shape, a short one repeats its first row.
+        """Makes one batch, of rows of one length.
 
         Returns:
-            int array of the rows asked for; the inputs, dict of int32 arrays `(batch, length)` and
+            int array `(batch,)`, which rows; the inputs, dict of int32 arrays `(batch, length)` and
             `masked_positions` `(batch, 1)`.
         """
-        rows, length = self._batches[number]
-        filled = np.r_[rows, np.full(max(1, _TOKENS_AT_ONCE // length) - len(rows), rows[0])]
-        size, place = self._sizes[filled, np.newaxis], self._places[filled]
-        column = np.arange(length)
-        in_second = column > size + 1  # B L
-        piece = np.where(in_second, column - size - 2, column - 1)
-        is_piece = (piece >= 0) & (piece < size)
-        index = np.where(is_piece, self._starts[filled, np.newaxis] + piece, 0)
-        is_real = column < 2 * size + 3
-        ends = np.where(is_real, self._vocabulary.sep_id, self._vocabulary.pad_id)
-        ids = np.where(is_piece, self._pieces[index], ends)
+        rows = self._batches[number]
+        size, place = self._sizes[rows[0]], self._places[rows, np.newaxis]
+        pieces = self._pieces[self._starts[rows, np.newaxis] + np.arange(size)]
+        column = np.arange(2 * size + 3)
+        ids = np.full((len(rows), len(column)), self._vocabulary.sep_id)
         ids[:, 0] = self._vocabulary.cls_id
-        ids[np.arange(len(filled)), place] = self._mask_id
+        ids[:, 1 : size + 1] = ids[:, size + 2 : -1] = pieces
+        np.put_along_axis(ids, place, self._mask_id, axis=1)
         inputs = {
             "token_ids": ids,
-            "segment_ids": in_second & is_real,
-            "padding_mask": is_real,
-            "masked_positions": place[:, np.newaxis],
+            "segment_ids": np.broadcast_to(column > size + 1, ids.shape),
+            "padding_mask": np.ones_like(ids),
+            "masked_positions": place,
         }
         return rows, {name: value.astype(np.int32) for name, value in inputs.items()}
 
@@ -88,10 +85,16 @@ def compute_top_tokens(masked_lm, words, count, first_batch=0):
         ids, the likeliest first.
     """
     size = len(masked_lm.vocabulary)
+    weights = [(variable, variable.numpy()) for variable in masked_lm.variables]
+    if sum(value.nbytes for _, value in weights) > _MOST_CONSTANT_BYTES:
+        weights = []
 
     @tf.function(reduce_retracing=True, autograph=False)
     def top(inputs):
-        logits = masked_lm.predict_masked(inputs)[:, 0, :size]
+        # Weights that cannot change are laid out once as a processor multiplies them fastest.
+        constants = [(variable, tf.constant(value)) for variable, value in weights]
+        with keras.StatelessScope(state_mapping=constants):
+            logits = masked_lm.predict_masked(inputs)[:, 0, :size]
         return tf.math.top_k(tf.cast(logits, tf.float32), min(count, size)).indices
 
     waiting = None
@@ -101,10 +104,10 @@ def compute_top_tokens(masked_lm, words, count, first_batch=0):
         run = top.get_concrete_function(shapes)
         started = rows, run(tf.nest.map_structure(tf.constant, inputs))
         if waiting:  # an accelerator computes this batch while the one before is taken from it
-            yield _result(*waiting)
+            yield waiting[0], waiting[1].numpy()
         waiting = started
     if waiting:
-        yield _result(*waiting)
+        yield waiting[0], waiting[1].numpy()
 
 
 def is_word(vocabulary, keep_special=False):
@@ -126,15 +129,10 @@ def _is_word(token, keep_special):
     return not token.startswith("##") and bool(token) and (keep_special or not is_special)
 
 
-def _result(rows, top):
-    return rows, top.numpy()[: len(rows)]
-
-
-def _batches(lengths, max_length):
-    """List of rows of about the same length, and the length that they are padded to."""
-    padded = np.minimum(-(-lengths // _LENGTH_STEP) * _LENGTH_STEP, max_length)
+def _batches(sizes):
+    """List of rows of the same size, as many as a call takes."""
     batches = []
-    for length in np.unique(padded):
-        rows, size = np.flatnonzero(padded == length), max(1, _TOKENS_AT_ONCE // length)
-        batches += [(rows[s : s + size], int(length)) for s in range(0, len(rows), size)]
+    for size in np.unique(sizes):
+        rows, count = np.flatnonzero(sizes == size), max(1, _TOKENS_AT_ONCE // (2 * size + 3))
+        batches += [rows[start : start + count] for start in range(0, len(rows), count)]
     return batches
