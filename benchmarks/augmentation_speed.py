@@ -6,11 +6,11 @@
 
 The released program asks for one word a call and computes the logits of every token of both
 sentences. Each further way changes one thing: last layer and logits of the masked word alone; many
-words a call, the weights being constants of its graph; bfloat16. All these ask the same model, in a compiled forward pass, in turns, for the
-words of sentences that stand evenly through the file: those that take many a call of more of them,
-for a call takes words of sentences of about the same length. The last row is not measured: it is
-the one before, times the number of sentences in the file for each distinct one, since each distinct
-one is asked for once.
+words a call, the weights being constants of its graph; bfloat16. All these ask the same model, in a
+compiled forward pass, in turns, for the words of sentences that stand evenly through the file:
+those that take many a call of more of them, for a call takes words of sentences of one length. The
+last row is not measured: it is the one before, times the number of sentences in the file for each
+distinct one, since each distinct one is asked for once.
 """
 
 import argparse
