@@ -49,6 +49,13 @@ def test_a_file_without_vocabulary_is_refused(files, tmp_path):
         predict_file(EdgeModel(path), Examples(["a"]))
 
 
+def test_a_file_with_a_damaged_vocabulary_is_refused(files):
+    model = EdgeModel(files["float32"])
+    model.vocabulary_text += "[CLS]\n"
+    with pytest.raises(ValueError, match=r"\.tflite: vocab.txt inside it: .* '\[CLS\]' stands"):
+        predict_file(model, Examples(["a"]))
+
+
 def test_no_examples_are_refused(files):
     with pytest.raises(ValueError, match="no examples"):
         predict_file(EdgeModel(files["float32"]), Examples([]))

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from tinybert_tf.data.tokenizer import BertTokenizer
 from tinybert_tf.models.vocabulary import Vocabulary
 
 TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "##ness")
@@ -74,6 +75,15 @@ def test_missing_special_tokens_are_named(tmp_path):
 def test_a_token_with_a_nul_is_refused(tmp_path):
     path = written(tmp_path, (*TOKENS, "a\0b"))
     with pytest.raises(ValueError, match=rf"line {len(TOKENS) + 1}: token 'a\\x00b' holds a NUL"):
+        Vocabulary.from_file(path)
+
+
+def test_a_token_too_long_to_be_looked_up_is_refused(tmp_path):
+    path = written(tmp_path, (*TOKENS, "##" + 128 * "é"))
+    BertTokenizer(Vocabulary.from_file(path))
+    path = written(tmp_path, (*TOKENS, 5000 * "("))
+    message = f"{path}, line {len(TOKENS) + 1}: token '{20 * '('}'... has 5000 bytes, expected 256"
+    with pytest.raises(ValueError, match=re.escape(message)):
         Vocabulary.from_file(path)
 
 

@@ -68,7 +68,7 @@ def file_rows(edge_model, examples, max_length=None):
         `TextRows`, `SpanRows` or `TagRows`, by what the file is for.
 
     Raises:
-        ValueError: If the file holds no vocabulary, or there are no examples.
+        ValueError: If the file holds no vocabulary or a damaged one, or there are no examples.
     """
     if edge_model.vocabulary_text is None:
         raise ValueError(
@@ -79,7 +79,10 @@ def file_rows(edge_model, examples, max_length=None):
         raise ValueError("There are no examples to predict.")
     settings = edge_model.settings
     tokens = tuple(edge_model.vocabulary_text.removesuffix("\n").split("\n"))
-    vocabulary = Vocabulary(tokens, settings["lower_case"])
+    try:
+        vocabulary = Vocabulary(tokens, settings["lower_case"])
+    except ValueError as error:
+        raise ValueError(f"{edge_model.path}: vocab.txt inside it: {error}") from error
     longest = settings["max_sequence_length"]
     return _rows(settings["problem"], examples, vocabulary, min(max_length or longest, longest))
 

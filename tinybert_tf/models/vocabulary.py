@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+_MOST_TOKEN_BYTES = 256  # which tensorflow-text can look up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Vocabulary:
             looked up.
 
     Raises:
-        ValueError: If a token appears twice or one of [PAD], [UNK], [CLS], [SEP] is missing.
+        ValueError: If a token appears twice, holds a NUL or is too long, or one of [PAD], [UNK],
+            [CLS], [SEP] is missing.
 
     Example:
         vocabulary = Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "##ness"))
@@ -43,7 +45,7 @@ class Vocabulary:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is not UTF-8, a token appears twice or a special token is missing.
+            ValueError: If it is not UTF-8, or its tokens are not as in the constructor.
         """
         path = pathlib.Path(path)
         if not path.is_file():
@@ -107,6 +109,11 @@ def _check_tokens(tokens, source, unit, first=0):
             f"a BERT vocabulary holds {', '.join(SPECIAL_TOKENS)}."
         )
     for position, token in enumerate(tokens, first):
+        if _num_bytes(token) > _MOST_TOKEN_BYTES:
+            raise ValueError(
+                f"{source}, {unit} {position}: token {token[:20]!r}... has {_num_bytes(token)} "
+                f"bytes, expected {_MOST_TOKEN_BYTES} at most. Is it a vocab.txt, a token a line?"
+            )
         if "\0" in token:
             raise ValueError(f"{source}, {unit} {position}: token {token!r} holds a NUL.")
     if len(set(tokens)) == len(tokens):
@@ -119,3 +126,7 @@ def _check_tokens(tokens, source, unit, first=0):
                 f"{positions[token]} already; each token may appear once."
             )
         positions[token] = position
+
+
+def _num_bytes(token):
+    return len(token.removeprefix("##").encode(errors="surrogatepass"))
