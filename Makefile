@@ -11,8 +11,9 @@ BOARD := .venv-board
 MEDIAPIPE := .venv-mediapipe
 PRUNING := .venv-pruning
 KOTLIN := .venv-kotlin
+RUNTIMES := .venv-runtimes
 
-.PHONY: test slow-test beam-test board-test pruning-test mediapipe-test kotlin-test normalizer-goldens quickstart lint format build-file constraints goldens check-transformers
+.PHONY: test slow-test beam-test board-test pruning-test mediapipe-test runtimes-test kotlin-test normalizer-goldens quickstart lint format build-file constraints goldens check-transformers
 
 # A process for each core, but no more than memory is likely to hold.
 test: lint
@@ -37,6 +38,10 @@ board-test: $(INSTALLED) $(BOARD)/.installed
 mediapipe-test: $(INSTALLED) $(MEDIAPIPE)/.installed
 	$(BIN)/python tests/conformance/write_mediapipe_cases.py $(FILE) $(TEXTS) $(MEDIAPIPE)/cases
 	PYTHONPATH=. $(MEDIAPIPE)/bin/python tests/conformance/mediapipe_check.py $(FILE) $(MEDIAPIPE)/cases
+
+# Do the releases that RECIPES names run the files? make runtimes-test FILES="float32.tflite int8.tflite" TEXTS=SST-2/dev.tsv
+runtimes-test: $(INSTALLED)
+	$(BIN)/python tests/conformance/runtimes_check.py $(RUNTIMES) $(TEXTS) $(FILES)
 
 # Does the Kotlin normalizer give what ours gives, for every character? Compiled by a Jupyter kernel's compiler.
 kotlin-test: $(KOTLIN)/.installed

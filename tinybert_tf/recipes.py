@@ -12,7 +12,9 @@ class Recipe:
 
     Args:
         advice: str, what it is good for, in one line.
-        oldest_runtimes: str, the oldest runtimes that were seen to run such files, or not to.
+        oldest_runtimes: mapping of each runtime that runs such files, "LiteRT" or the like, to its
+            oldest release that answers right; other releases and runtimes refuse them, but LiteRT
+            before 1.1.2 answers wrongly from 4-bit dense weights.
         tool: str, what makes it: "converter" (TensorFlow's, while it converts) or "quantizer" (AI
             Edge Quantizer, from the float32 file).
         settings: mapping, the tool's settings. Converter: `optimizations` and `supported_types`,
@@ -24,7 +26,7 @@ class Recipe:
     """
 
     advice: str
-    oldest_runtimes: str
+    oldest_runtimes: Mapping
     tool: str = "converter"
     settings: Mapping = dataclasses.field(default_factory=dict)
     static_length: int | None = None
@@ -35,49 +37,53 @@ class Recipe:
         return "activation_bits" in self.settings
 
 
-_ALL = "LiteRT 1.0.1, MediaPipe 0.10.21, Task Library 0.4.4, tflite-runtime 2.14"
-_NEW = "LiteRT 2.3; refused by tflite-runtime 2.14"
+_FIRST = {
+    "LiteRT": "1.0.0",
+    "MediaPipe": "0.10.5",
+    "Task Library": "0.4.4",
+    "tflite-runtime": "2.14.0",
+}
 
 RECIPES = {
-    "float32": Recipe("Exact and largest; what the others are compared with.", _ALL),
+    "float32": Recipe("Exact and largest; what the others are compared with.", _FIRST),
     "float16": Recipe(
         "Half the size and as accurate, but a CPU unpacks it to float32: no faster, more memory.",
-        _ALL,
+        _FIRST,
         settings={"optimizations": ("DEFAULT",), "supported_types": ("float16",)},
     ),
     "dynamic_wi8_afp32": Recipe(
         "A quarter of the size and fastest on CPUs: int8 weights, inputs quantized as they come.",
-        "LiteRT 1.0.1, MediaPipe 0.10.21; refused by tflite-runtime 2.14",
+        {"LiteRT": "1.0.0", "MediaPipe": "0.10.21"},
         settings={"optimizations": ("DEFAULT",)},
     ),
     "dynamic_wi8_afp32_emb4": Recipe(
         "Small and as fast: embeddings in 4 bits, all else as dynamic_wi8_afp32.",
-        "LiteRT 1.0.1, MediaPipe 1.2.2; refused by MediaPipe 0.10.21 and tflite-runtime 2.14",
+        {"LiteRT": "1.0.0", "MediaPipe": "1.0.0"},
         "quantizer",
         {"FULLY_CONNECTED": ("dynamic", 8), "EMBEDDING_LOOKUP": ("dynamic", 4)},
     ),
     "dynamic_wi4_afp32": Recipe(
         "Smallest: all weights in 4 bits, one scale a channel. Train it quantization-aware.",
-        _NEW,
+        {"LiteRT": "1.1.2", "MediaPipe": "1.0.0"},
         "quantizer",
         {"FULLY_CONNECTED": ("dynamic", 4), "EMBEDDING_LOOKUP": ("dynamic", 4)},
     ),
     "weight_only_wi8_afp32": Recipe(
         "A quarter of the size and nearly exact, but as slow as float32, which it computes in.",
-        _NEW,
+        {"LiteRT": "1.0.0", "MediaPipe": "0.10.21"},
         "quantizer",
         {"FULLY_CONNECTED": ("weight_only", 8), "EMBEDDING_LOOKUP": ("dynamic", 8)},
     ),
     "static_wi8_ai8": Recipe(
         "For NPUs that compute in int8: ranges of activations are measured on the task's examples.",
-        "LiteRT 2.3, tflite-runtime 2.14",
+        _FIRST,
         "quantizer",
         {"activation_bits": 8},
         static_length=128,
     ),
     "static_wi8_ai16": Recipe(
         "For NPUs that compute in int16: nearer to float32 than int8, very slow on CPUs.",
-        _NEW,
+        {"LiteRT": "1.3.0", "MediaPipe": "0.10.35"},
         "quantizer",
         # A table gathered from in int16 would be twice the size for nothing.
         {"activation_bits": 16, "EMBEDDING_LOOKUP": ("dynamic", 8)},
@@ -85,7 +91,7 @@ RECIPES = {
     ),
     "legacy_dynamic_wi8": Recipe(
         "For runtimes from before per-channel scales: int8 weights on one scale each.",
-        "LiteRT 1.0.1, Task Library 0.4.4, tflite-runtime 2.14",
+        _FIRST,
         settings={"optimizations": ("DEFAULT",), "per_tensor": True},
     ),
 }

@@ -30,7 +30,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 CLASSIFY = pathlib.Path(__file__).with_name("classify_texts.py")
 # Runtime -> its package, and releases in the order of time.
 RELEASES = {
-    "LiteRT": ("ai-edge-litert", ("1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0", "2.0.3", "2.3.0")),
+    "LiteRT": ("ai-edge-litert", ("1.0.0", "1.1.2", "1.2.0", "1.3.0", "1.4.0", "2.0.3", "2.3.0")),
     "MediaPipe": ("mediapipe", ("0.10.5", "0.10.21", "0.10.35", "1.0.0", "1.2.2")),
     "Task Library": ("tflite-support", ("0.4.4",)),
     "tflite-runtime": ("tflite-runtime", ("2.14.0",)),

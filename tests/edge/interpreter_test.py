@@ -170,7 +170,13 @@ def test_what_the_runtime_refuses_names_the_file(copy, tiny_bytes):
 
 
 @pytest.mark.parametrize(
-    "error", [RuntimeError("failed to prepare"), IndexError("index -1"), MemoryError("x" * 5000)]
+    "error",
+    [
+        RuntimeError("failed to prepare"),
+        IndexError("index -1"),
+        AttributeError("no attribute"),
+        MemoryError("x" * 5000),
+    ],
 )
 def test_what_the_runtime_raises_later_names_the_file(copy, monkeypatch, error):
     def fail(interpreter):

@@ -21,7 +21,15 @@ RUNTIMES = {
 _OF_TOKENS = ("start_logits", "end_logits", "tag_logits")
 _MOST_SHOWN = 800  # characters of what a file or a runtime says
 # What runtimes raise; which for what differs between them.
-_RUNTIME_ERRORS = (ValueError, RuntimeError, SystemError, LookupError, TypeError, MemoryError)
+_RUNTIME_ERRORS = (
+    ValueError,
+    RuntimeError,
+    SystemError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+)
 
 
 class EdgeModel:
