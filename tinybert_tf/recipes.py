@@ -13,8 +13,8 @@ class Recipe:
     Args:
         advice: str, what it is good for, in one line.
         oldest_runtimes: mapping of each runtime that runs such files, "LiteRT" or the like, to its
-            oldest release that answers right; other releases and runtimes refuse them, but LiteRT
-            before 1.1.2 answers wrongly from 4-bit dense weights.
+            oldest release that answers right; others refuse them, but LiteRT 1.0 answers wrongly
+            from 4-bit dense layers.
         tool: str, what makes it: "converter" (TensorFlow's, while it converts) or "quantizer" (AI
             Edge Quantizer, from the float32 file).
         settings: mapping, the tool's settings. Converter: `optimizations` and `supported_types`,

@@ -1,8 +1,10 @@
 import importlib
+import importlib.metadata
 import json
 import subprocess
 import sys
 import zipfile
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -219,6 +221,19 @@ def test_inputs_of_other_ranks_are_refused(tmp_path, shape):
     path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions(functions).convert())
     with pytest.raises(ValueError, match=r"ranks.tflite has inputs of shapes .*; expected \(1, "):
         EdgeModel(path)
+
+
+@pytest.mark.parametrize(("recipe", "refused"), [("dynamic_wi4_afp32", True), ("float32", False)])
+def test_litert_that_answers_wrongly_from_4_bits_is_refused(recipe, refused, copy, monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda package: "1.0.1")
+    monkeypatch.setitem(SETTINGS, "recipe", recipe)
+    attach(copy)
+    with (
+        pytest.raises(ValueError, match="answers wrongly.*copy.tflite")
+        if refused
+        else nullcontext()
+    ):
+        EdgeModel(copy)
 
 
 def test_runtimes_are_tried_in_order(monkeypatch):

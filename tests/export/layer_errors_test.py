@@ -7,6 +7,7 @@ from random_models import randomized, tiny_config, tiny_vocabulary
 from tinybert_tf.data import Examples
 from tinybert_tf.edge import EdgeModel
 from tinybert_tf.export import RECIPES, to_tflite
+from tinybert_tf.export.flatbuffer_edits import read_model, write_model
 from tinybert_tf.export.layer_errors import layer_errors
 from tinybert_tf.export.predictor import encode_rows, file_rows
 from tinybert_tf.models import BertSpanLabeler, Vocabulary
@@ -126,6 +127,16 @@ def test_of_many_examples_some_from_all_over_are_run(model, files, monkeypatch):
     monkeypatch.setattr("tinybert_tf.export.layer_errors.encode_rows", encode)
     assert len(errors_of(model, files["float32"], Examples(["a"] * 63))) == 5
     assert numbers == [*range(0, 63, 2)]
+
+
+def test_a_file_whose_metadata_lead_nowhere_is_refused(model, files, tmp_path):
+    with open(files["float32"], "rb") as file:
+        damaged = read_model(file.read())
+    damaged.metadata[0].buffer = 10**6
+    path = tmp_path / "damaged.tflite"
+    path.write_bytes(write_model(damaged))
+    with pytest.raises(ValueError, match="damaged.tflite is damaged: index 1000000 is out of"):
+        layer_errors(model, path, file_rows(EdgeModel(files["float32"]), TEXTS))
 
 
 def test_what_a_copy_is_refused_for_is_said_of_the_file(model, files, monkeypatch):

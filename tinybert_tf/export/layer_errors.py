@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import struct
 import tempfile
 
 import numpy as np
@@ -13,6 +14,8 @@ from tinybert_tf.export.predictor import encode_rows
 from tinybert_tf.models.lean_bert import LeanBert
 
 _NUM_ROWS = 32
+# What the schema's classes raise where a table leads nowhere, of which the runtime has no need.
+_DAMAGE = (AttributeError, IndexError, OverflowError, TypeError, struct.error)
 
 
 def layer_errors(model, path, rows):
@@ -34,13 +37,19 @@ def layer_errors(model, path, rows):
         a layer computes no other. Empty if the file does not name its activations, as older files
         do not, or is not of this model.
 
+    Raises:
+        ValueError: If a table of the file leads nowhere, or the runtime cannot run it.
+
     Example:
         edge_model = EdgeModel("sst2.tflite")
         layer_errors(student, edge_model.path, file_rows(edge_model, examples))[-1]["cosine"]
     """
     places = {token: place for place, token in enumerate(model.vocabulary.tokens)}
-    file, lean, sums = read_model(pathlib.Path(path).read_bytes()), _ModelActivations(model), 0
-    if not places.keys() >= set(rows.vocabulary.tokens) or not _has_norms(file, lean.shifts):
+    lean, sums = _ModelActivations(model), 0
+    with _named_damage(path):
+        file = read_model(pathlib.Path(path).read_bytes())
+        has_norms = _has_norms(file, lean.shifts)
+    if not has_norms or not places.keys() >= set(rows.vocabulary.tokens):
         return []
     model_ids = np.array([places[token] for token in rows.vocabulary.tokens], np.int32)
     numbers = np.unique(np.linspace(0, rows.num_rows - 1, _NUM_ROWS).astype(int))
@@ -87,6 +96,14 @@ class _ModelActivations:
         return {name: value.numpy() for name, value in found.items() if name in self.shifts}
 
 
+@contextlib.contextmanager
+def _named_damage(path):
+    try:
+        yield
+    except _DAMAGE as error:
+        raise ValueError(f"{path} is damaged: {error}. Export it again.") from error
+
+
 def _has_norms(file, shifts):
     """Whether a `ModelT` has the norms of a model, by their names, as wide."""
     (graph,), end = file.subgraphs, _scaled("")
@@ -106,10 +123,12 @@ def _file_activations(path, file, shifts):
     They are made outputs of a copy: asked to keep all tensors, the runtime leaves out its fast
     kernels, and the plain ones round otherwise (of int4 weights by half a logit).
     """
-    tensors = _add_outputs(file, {*shifts, *map(_scaled, shifts)})
+    with _named_damage(path):
+        tensors = _add_outputs(file, {*shifts, *map(_scaled, shifts)})
+        content = write_model(file)
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder, "activations.tflite")
-        copy.write_bytes(write_model(file))
+        copy.write_bytes(content)
         try:
             yield _reader(EdgeModel(copy), tensors, shifts)
         except ValueError as error:
