@@ -139,6 +139,19 @@ def test_a_file_whose_metadata_lead_nowhere_is_refused(model, files, tmp_path):
         layer_errors(model, path, file_rows(EdgeModel(files["float32"]), TEXTS))
 
 
+def test_a_file_whose_layers_have_other_shapes_is_refused(model, files, tmp_path):
+    """What is computed of [CLS] alone changes its name with the embeddings."""
+    with open(files["float32"], "rb") as file:
+        damaged = read_model(file.read())
+    named = {tensor.name: tensor for tensor in damaged.subgraphs[0].tensors}
+    first, last = (named[name.encode()] for name in (NAMES[0], NAMES[3]))
+    first.name, last.name = last.name, first.name
+    path = tmp_path / "damaged.tflite"
+    path.write_bytes(write_model(damaged))
+    with pytest.raises(ValueError, match=r"damaged.tflite is damaged: a layer gives \(1, "):
+        layer_errors(model, path, file_rows(EdgeModel(files["float32"]), TEXTS))
+
+
 def test_what_a_copy_is_refused_for_is_said_of_the_file(model, files, monkeypatch):
     rows = file_rows(EdgeModel(files["float32"]), TEXTS)
 

@@ -56,7 +56,7 @@ def layer_errors(model, path, rows):
     with _file_activations(path, file, lean.shifts) as read_file:
         for ids, segment_ids in encode_rows(rows, numbers):
             expected, found = lean(model_ids[ids], segment_ids), read_file(ids, segment_ids)
-            sums += np.array([_sums(expected[name], found[name]) for name in expected])
+            sums += np.array([_sums(path, expected[name], found[name]) for name in expected])
     return [_errors(name, *of_name) for name, of_name in zip(expected, sums, strict=True)]
 
 
@@ -171,10 +171,13 @@ def _numbers(values, tensor):
     return (values.astype(np.float64) - zero_point) * scale
 
 
-def _sums(expected, found):
+def _sums(path, expected, found):
     """Sums over the tokens, of squared differences, of both's squares and of their products."""
-    before = expected.astype(np.float64)
-    after = found[: len(expected)].astype(np.float64)
+    before, after = expected.astype(np.float64), found[: len(expected)].astype(np.float64)
+    if before.shape != after.shape:
+        raise ValueError(
+            f"{path} is damaged: a layer gives {after.shape} numbers, its model's {before.shape}."
+        )
     pairs = ((before - after,) * 2, (before, before), (after, after), (before, after))
     return [np.vdot(first, second) for first, second in pairs]
 
