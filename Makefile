@@ -37,7 +37,7 @@ board-test: $(INSTALLED) $(BOARD)/.installed
 # Does MediaPipe answer as we do? make mediapipe-test FILE=sst2.tflite TEXTS=SST-2/dev.tsv
 mediapipe-test: $(INSTALLED) $(MEDIAPIPE)/.installed
 	$(BIN)/python tests/conformance/write_mediapipe_cases.py $(FILE) $(TEXTS) $(MEDIAPIPE)/cases
-	PYTHONPATH=. $(MEDIAPIPE)/bin/python tests/conformance/mediapipe_check.py $(FILE) $(MEDIAPIPE)/cases
+	PYTHONPATH=.:tests $(MEDIAPIPE)/bin/python tests/conformance/mediapipe_check.py $(FILE) $(MEDIAPIPE)/cases
 
 # Do the releases that RECIPES names run the files? make runtimes-test FILES="float32.tflite int8.tflite" TEXTS=SST-2/dev.tsv
 runtimes-test: $(INSTALLED)

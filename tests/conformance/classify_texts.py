@@ -1,6 +1,6 @@
 """Answers of a .tflite file by MediaPipe or Task Library, whichever this environment has.
 
-    PYTHONPATH=. python tests/conformance/classify_texts.py FILE.tflite < texts.json
+    PYTHONPATH=.:tests python -m conformance.classify_texts FILE.tflite < texts.json
 
 Reads a JSON list of texts; prints one of their probabilities, in the order of the file's labels.
 """
@@ -23,15 +23,17 @@ def make_classifier(path):
     return BertNLClassifier.create_from_file(path)
 
 
+def classify(classifier, text):
+    """Returns the scores by label."""
+    (head,) = classifier.classify(text).classifications
+    return {category.category_name: category.score for category in head.categories}
+
+
 def main(path):
     """Prints the answers."""
     classifier, (_, labels, _) = make_classifier(path), read_attached(path)
-    rows = []
-    for text in json.load(sys.stdin):
-        (head,) = classifier.classify(text).classifications
-        scores = {category.category_name: category.score for category in head.categories}
-        rows.append([scores[label] for label in labels])
-    print(json.dumps(rows))
+    answers = [classify(classifier, text) for text in json.load(sys.stdin)]
+    print(json.dumps([[scores[label] for label in labels] for scores in answers]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Holds MediaPipe's TextClassifier to our answers. Runs where mediapipe is installed.
 
-    python tests/conformance/mediapipe_check.py FILE.tflite FOLDER
+    PYTHONPATH=.:tests python tests/conformance/mediapipe_check.py FILE.tflite FOLDER
 
 FOLDER is what write_mediapipe_cases.py wrote. Prints one JSON object; exit status 1 if fewer than
 99.8 % of the labels are equal, a hard string has other tokens once it is normalized, or a text of
@@ -12,6 +12,7 @@ import json
 import pathlib
 import sys
 
+from conformance.classify_texts import classify
 from mediapipe.tasks.python.text import TextClassifier
 
 from tinybert_tf.edge.normalizer import normalize
@@ -19,12 +20,6 @@ from tinybert_tf.edge.normalizer import normalize
 GOLDENS = pathlib.Path(__file__).parents[2] / "tflite" / "golden_normalizer.json"
 LEAST_EQUAL = 0.998
 CLS_ID, SEP_ID = 101, 102  # of the goldens' vocabulary
-
-
-def classify(classifier, text):
-    """Returns the scores by label."""
-    (head,) = classifier.classify(text).classifications
-    return {category.category_name: category.score for category in head.categories}
 
 
 def check_sentences(classifier, path):

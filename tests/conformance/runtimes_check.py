@@ -17,7 +17,7 @@ import sys
 import venv
 
 import numpy as np
-from tinybert_tf.tflite.compare_on_arm import compare, read_sentences
+from tinybert_tf.tflite import compare_on_arm
 
 from tinybert_tf.data import Examples
 from tinybert_tf.edge import EdgeModel
@@ -26,8 +26,7 @@ from tinybert_tf.edge.remote_model import RemoteModel
 from tinybert_tf.export.predictor import file_rows, predict_rows, to_logits
 from tinybert_tf.recipes import RECIPES
 
-ROOT = pathlib.Path(__file__).parents[2]
-CLASSIFY = pathlib.Path(__file__).with_name("classify_texts.py")
+TESTS = pathlib.Path(__file__).parents[1]
 # Runtime -> its package, and releases in the order of time.
 RELEASES = {
     "LiteRT": ("ai-edge-litert", ("1.0.0", "1.1.2", "1.2.0", "1.3.0", "1.4.0", "2.0.3", "2.3.0")),
@@ -52,15 +51,15 @@ def install(folder, package, release):
     return str(python)
 
 
-def answer(runtime, python, model, sentences):
-    """Probabilities `(sentences, labels)` of a file's other runtime; ValueError if it has none."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+def answer(runtime, python, model, rows, texts):
+    """Probabilities `(texts, labels)` by another runtime; ValueError if it refuses the file."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
     if runtime not in CLASSIFIERS:
         with RemoteModel(model.path.resolve(), [python], environment) as there:
-            return predict_rows(there, file_rows(model, Examples(sentences)))
+            return predict_rows(there, rows)
     done = subprocess.run(
-        [python, CLASSIFY, model.path],
-        input=json.dumps([normalize(sentence) for sentence in sentences]),
+        [python, "-m", "conformance.classify_texts", model.path],
+        input=json.dumps(texts),
         capture_output=True,
         env=environment,
         encoding="utf-8",
@@ -76,7 +75,7 @@ def judge(there, here):
     """Whether probabilities are near enough, and a line on it."""
     equal = int((there.argmax(-1) == here.argmax(-1)).sum())
     logits = (to_logits(values, "classification") for values in (there, here))
-    cosine = compare(*logits)["cosine"]
+    cosine = compare_on_arm.compare(*logits)["cosine"]
     near = equal == len(here) and cosine >= LEAST_COSINE
     verdict = "runs" if near else "ANSWERS WRONGLY"
     return near, f"{verdict}, cosine {cosine:.6f}, {equal} of {len(here)} labels"
@@ -88,29 +87,37 @@ def oldest(releases, runs):
     return newest[-1] if newest else None
 
 
+def check(path, pythons, sentences):
+    """Prints what became of a file in each release; returns whether RECIPES says the same."""
+    model, texts = EdgeModel(path), [normalize(sentence) for sentence in sentences]
+    rows = file_rows(model, Examples(sentences))
+    recipe, here, found = model.settings["recipe"], predict_rows(model, rows), {}
+    for runtime, (_, releases) in RELEASES.items():
+        runs = {}
+        for release in releases:
+            try:
+                there = answer(runtime, pythons[runtime, release], model, rows, texts)
+                runs[release], line = judge(there, here)
+            except ValueError as error:
+                runs[release], line = False, f"refuses: {str(error)[-200:]}"
+            print(f"{recipe} in {runtime} {release} {line}", flush=True)
+        found |= {runtime: first} if (first := oldest(releases, runs)) else {}
+    said = RECIPES[recipe].oldest_runtimes
+    if found != said:
+        print(f"{recipe}: found {found}, but RECIPES has {said}")
+    return found == said
+
+
 def main(folder, texts_path, *paths):
-    """Prints every line; returns the exit status."""
-    sentences = read_sentences(texts_path, "sentence", COUNT)
-    status = 0
-    for path in paths:
-        model = EdgeModel(path)
-        here = predict_rows(model, file_rows(model, Examples(sentences)))
-        recipe, found = model.settings["recipe"], {}
-        for runtime, (package, releases) in RELEASES.items():
-            runs = {}
-            for release in releases:
-                python = install(pathlib.Path(folder).resolve(), package, release)
-                try:
-                    there = answer(runtime, python, model, sentences)
-                    runs[release], line = judge(there, here)
-                except ValueError as error:
-                    runs[release], line = False, f"refuses: {str(error)[-200:]}"
-                print(f"{recipe} in {runtime} {release} {line}", flush=True)
-            found |= {runtime: first} if (first := oldest(releases, runs)) else {}
-        if found != RECIPES[recipe].oldest_runtimes:
-            print(f"{recipe}: found {found}, but RECIPES has {RECIPES[recipe].oldest_runtimes}")
-            status = 1
-    return status
+    """Checks every file; returns the exit status."""
+    sentences = compare_on_arm.read_sentences(texts_path, "sentence", COUNT)
+    pythons = {
+        (runtime, release): install(pathlib.Path(folder).resolve(), package, release)
+        for runtime, (package, releases) in RELEASES.items()
+        for release in releases
+    }
+    agreed = [check(path, pythons, sentences) for path in paths]
+    return int(not all(agreed))
 
 
 if __name__ == "__main__":
